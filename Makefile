@@ -1,0 +1,65 @@
+# Verbs for people and CI. Each one sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+S ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status logs demo check test test-pure test-platform test-long format lock
+
+help:  ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## create .venv from requirements.lock (checked hashes)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Baton needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "==> .venv: installing pinned packages (about half a minute the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+up: setup  ## start Kafka, PostgreSQL and every service
+	@$(BIN)/baton up $(ARGS)
+
+down: setup  ## stop everything that `make up` started
+	@$(BIN)/baton down
+
+status: setup  ## what runs where
+	@$(BIN)/baton status
+
+logs: setup  ## follow a log: make logs S=tasks
+	@test -n "$(S)" || { echo "say which: make logs S=tasks" >&2; exit 2; }
+	@$(BIN)/baton logs $(S) --follow
+
+demo: setup  ## the main job on real input, in one go; leaves the platform up
+	@$(BIN)/baton demo $(ARGS)
+
+check: setup  ## format, lint, types, import rules, house rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/house
+
+test: test-pure test-platform  ## all tests but the long ones
+
+test-pure: setup  ## tests that need no platform (seconds)
+	$(BIN)/pytest -q -m "not platform and not long" $(ARGS)
+
+test-platform: setup  ## tests on the real Kafka and PostgreSQL
+	$(BIN)/pytest -m "platform and not long" $(ARGS)
+
+test-long: setup  ## randomized and fault runs (each prints its seed)
+	$(BIN)/pytest -s -m long $(ARGS)
+
+format: setup  ## rewrite the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup  ## resolve requirements.in anew (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--python-version 3.11 requirements.in -o requirements.lock
