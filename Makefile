@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP_FLAGS := --quiet
 S ?=
 ARGS ?=
 
@@ -13,13 +15,18 @@ help:  ## list the verbs
 
 setup: $(STAMP)  ## create .venv from requirements.lock (checked hashes)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-setup.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Baton needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Set PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "==> .venv: installing pinned packages (about half a minute the first time)"
+	@echo "==> .venv: creating the environment"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@echo "==> .venv: installing pinned packages, hashes checked (10 to 60 s the first time)"
+	@$(PIP) install $(PIP_FLAGS) --require-hashes --requirement requirements-setup.lock && \
+		$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes \
+			--requirement requirements.lock || \
+		{ echo "==> .venv: the fast installer did not work here, taking pip"; \
+		  $(PIP) install $(PIP_FLAGS) --require-hashes --requirement requirements.lock; }
+	@$(PIP) install $(PIP_FLAGS) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 up: setup  ## start Kafka, PostgreSQL and every service
@@ -60,6 +67,7 @@ format: setup  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: setup  ## resolve requirements.in anew (needs uv)
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-		--python-version 3.11 requirements.in -o requirements.lock
+lock: setup  ## resolve requirements*.in anew
+	@for name in requirements requirements-setup; do \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+			--no-annotate --python-version 3.11 $$name.in -o $$name.lock; done
