@@ -1,0 +1,69 @@
+"""What gateway says: what came in from outside, in the system's own words. Subject: the case that it will become."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from libs.events.contract import Contract, Kind
+from libs.events.entries import Fact
+
+
+class RequestReceived(Fact, frozen=True):
+    """Somebody outside wants something. `template` names the process; `form` is what came along, by field.
+
+    `timeline`: "" when it happens now (domain clock), else the source on whose event time its clocks run (an import).
+    `target_at`: the due instant that the source itself promised. `department`: where the source routed it, if it did.
+    """
+
+    source: str
+    reference: str
+    template: str
+    category: str
+    title: str
+    form: dict[str, str]
+    priority: str = "normal"
+    department: str | None = None
+    target_at: datetime | None = None
+    timeline: str = ""
+
+
+class RequestClosed(Fact, frozen=True):
+    """The source says that its request is done; `outcome` in the source's words."""
+
+    source: str
+    reference: str
+    outcome: str
+    timeline: str = ""
+
+
+class SourceAdvanced(Fact, frozen=True):
+    """The source's event-time watermark: nothing of it that occurred up to `up_to` is still to come."""
+
+    source: str
+    up_to: datetime
+
+
+class WorkItemReported(Fact, frozen=True):
+    """One delivery of an issue tracker. `item`: the issue's id at that host, None where the body names no issue."""
+
+    tracker: str
+    host: str
+    event: str
+    digest: str
+    item: str | None = None
+    key: str | None = None
+    summary: str | None = None
+    status: str | None = None
+    assignee: str | None = None
+    changed: tuple[str, ...] = ()
+
+
+CONTRACT = Contract(
+    "gateway",
+    (
+        Kind("RequestReceived", 1, RequestReceived, personal=("title", "form")),
+        Kind("RequestClosed", 1, RequestClosed),
+        Kind("SourceAdvanced", 1, SourceAdvanced),
+        Kind("WorkItemReported", 1, WorkItemReported, personal=("summary", "assignee")),
+    ),
+)

@@ -1,0 +1,33 @@
+"""What notify says: which message went to whom, and because of what."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from libs.events.contract import Contract, Kind
+from libs.events.entries import Fact
+
+
+class MessagePosted(Fact, frozen=True):
+    """A message in somebody's inbox. `because` names the rule (a RACI seat, a rung), `cause` the event behind it."""
+
+    message: UUID
+    to: str
+    template: str
+    params: dict[str, str]
+    because: str
+    cause: UUID
+    case_id: UUID | None = None
+
+
+class MessageAcknowledged(Fact, frozen=True):
+    message: UUID
+
+
+CONTRACT = Contract(
+    "notify",
+    (
+        Kind("MessagePosted", 1, MessagePosted, personal=("params",)),
+        Kind("MessageAcknowledged", 1, MessageAcknowledged),
+    ),
+)

@@ -1,0 +1,159 @@
+"""What tasks says: the life of a case, and every handoff in it. Subject: the case."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from libs.events.contract import Contract, Kind
+from libs.events.entries import Fact
+
+
+class CaseOpened(Fact, frozen=True):
+    """A case of a template's version. `holder` is the department that holds it until somebody else accepts it.
+
+    `reference` is the name that `source` gave it. `timeline`: see gateway.RequestReceived.
+    """
+
+    case_id: UUID
+    source: str
+    reference: str
+    template: str
+    template_version: int
+    category: str
+    priority: str
+    title: str
+    form: dict[str, str]
+    holder: str
+    timeline: str = ""
+
+
+class FormCompleted(Fact, frozen=True):
+    form: dict[str, str]
+
+
+class StepStarted(Fact, frozen=True):
+    """A step of the template begins: clocks start here. `target_at`: a due instant promised by the source."""
+
+    step: str
+    template: str
+    category: str
+    priority: str
+    target_at: datetime | None = None
+    timeline: str = ""
+
+
+class StepCompleted(Fact, frozen=True):
+    step: str
+
+
+class CaseRouted(Fact, frozen=True):
+    """The responsible department by the template's routing; `rule` names the line of the routing table."""
+
+    department: str
+    rule: str
+
+
+class HandoffOffered(Fact, frozen=True):
+    """`sender` offers the case to `receiver`; the holder stays until somebody accepts. `number` counts from 1."""
+
+    number: int
+    sender: str
+    receiver: str
+    note: str = ""
+
+
+class HandoffAccepted(Fact, frozen=True):
+    number: int
+    receiver: str
+
+
+class HandoffRejected(Fact, frozen=True):
+    """`bounces`: rejections so far, this one included."""
+
+    number: int
+    receiver: str
+    reason: str
+    bounces: int
+
+
+class ConflictOpened(Fact, frozen=True):
+    """Nobody takes it: the case is unruled until somebody above all `departments` rules."""
+
+    departments: tuple[str, ...]
+    bounces: int
+
+
+class ConflictRuled(Fact, frozen=True):
+    """`ruler` binds the case: `responsible` holds it, `consulted` must answer before the solution."""
+
+    ruler: str
+    responsible: str
+    consulted: tuple[str, ...]
+    reason: str
+
+
+class TaskAssigned(Fact, frozen=True):
+    """The RACI seats of a step from now on; R and A are filled. A seat is `dept:x`, `role:y` or `person:z`."""
+
+    step: str
+    responsible: tuple[str, ...]
+    accountable: str
+    consulted: tuple[str, ...] = ()
+    informed: tuple[str, ...] = ()
+
+
+class ConsultationAsked(Fact, frozen=True):
+    step: str
+    department: str
+    question: str
+
+
+class ConsultationAnswered(Fact, frozen=True):
+    step: str
+    department: str
+    answer: str
+
+
+class SolutionGiven(Fact, frozen=True):
+    department: str
+    solution: str
+
+
+class CustomerTold(Fact, frozen=True):
+    """The customer knows the solution; the call back comes not before `call_back_from`."""
+
+    call_back_from: datetime
+
+
+class CallBackDone(Fact, frozen=True):
+    satisfied: bool
+    note: str = ""
+
+
+class CaseClosed(Fact, frozen=True):
+    outcome: str
+
+
+CONTRACT = Contract(
+    "tasks",
+    (
+        Kind("CaseOpened", 1, CaseOpened, personal=("title", "form")),
+        Kind("FormCompleted", 1, FormCompleted, personal=("form",)),
+        Kind("StepStarted", 1, StepStarted),
+        Kind("StepCompleted", 1, StepCompleted),
+        Kind("CaseRouted", 1, CaseRouted),
+        Kind("HandoffOffered", 1, HandoffOffered, personal=("note",)),
+        Kind("HandoffAccepted", 1, HandoffAccepted),
+        Kind("HandoffRejected", 1, HandoffRejected, personal=("reason",)),
+        Kind("ConflictOpened", 1, ConflictOpened),
+        Kind("ConflictRuled", 1, ConflictRuled, personal=("reason",)),
+        Kind("TaskAssigned", 1, TaskAssigned),
+        Kind("ConsultationAsked", 1, ConsultationAsked, personal=("question",)),
+        Kind("ConsultationAnswered", 1, ConsultationAnswered, personal=("answer",)),
+        Kind("SolutionGiven", 1, SolutionGiven, personal=("solution",)),
+        Kind("CustomerTold", 1, CustomerTold),
+        Kind("CallBackDone", 1, CallBackDone, personal=("note",)),
+        Kind("CaseClosed", 1, CaseClosed),
+    ),
+)

@@ -1,0 +1,171 @@
+"""Handling a command: load the stream, look at views, decide, append; again from load when somebody was faster."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+from opentelemetry import trace
+
+from libs.events.deciding import Asked, Command, Handle
+from libs.events.entries import Entry, Fact, derived_id, stream_id
+from libs.events.errors import CommandReused, VersionConflict
+from libs.events.journal import Append, Appended, Journal
+from libs.events.service import Service
+from libs.events.views import Look
+
+ATTEMPTS_MAX = 5
+STREAM_QUEUES_MAX = 4_096
+_tracer = trace.get_tracer("baton")
+
+
+class Looks(Protocol):
+    """Where views are read for decisions: runs pure code and gives it the rows that it asks for."""
+
+    async def run(self, tenant: str, pure: Any, position: int | None = None) -> tuple[Any, int]:
+        """(result of `pure(look)`, the position at which the views were read)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command with its circumstances. `cause` is the entry that it follows from, if any."""
+
+    command: Command
+    tenant: str
+    actor: str
+    command_id: UUID
+    at: datetime
+    cause: Entry | None = None
+    traceparent: str = ""
+    expected: int | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a command. `position`: the token for reading one's own write; `facts`: types of what was decided."""
+
+    position: int
+    stream: UUID
+    version: int
+    facts: tuple[str, ...]
+    known: bool
+
+
+class Handler:
+    """Handles every command of one service. Commands on one stream queue up inside the process."""
+
+    def __init__(self, service: Service, journal: Journal, looks: Looks) -> None:
+        self._service, self._journal, self._looks = service, journal, looks
+        self._language = service.language
+        self._handles = {handle.command: handle for handle in service.commands}
+        self._queues: OrderedDict[UUID, asyncio.Lock] = OrderedDict()
+
+    async def ask(self, request: Request) -> Answer:
+        """The answer; raises Refusal, VersionConflict, CommandReused or Unavailable. Asking again changes nothing."""
+        handle = self._handles[type(request.command)]
+        digest = digest_of(request.command)
+        stream = stream_id(request.tenant, self._service.name, handle.decider.category, handle.key(request.command))
+        with _tracer.start_as_current_span(f"decide {type(request.command).__name__}") as span:
+            async with self._queue(stream):
+                known = await self._journal.find(request.command_id)
+                if known is not None:
+                    return _first_result(known, digest, stream, request)
+                for attempt in range(1, ATTEMPTS_MAX + 1):
+                    span.set_attribute("baton.attempt", attempt)
+                    try:
+                        return await self._once(handle, stream, digest, request)
+                    except VersionConflict:
+                        if attempt == ATTEMPTS_MAX or request.expected is not None:
+                            raise
+        raise AssertionError("the last attempt either returned or raised")
+
+    async def _once(self, handle: Handle[Any, Any], stream: UUID, digest: bytes, request: Request) -> Answer:
+        entries = await self._journal.read_stream(stream)
+        version = entries[-1].version if entries else 0
+        if request.expected is not None and request.expected != version:
+            raise VersionConflict(stream, request.expected, version)
+        state = handle.decider.initial
+        for entry in entries:
+            state = handle.decider.evolve(state, self._language.decode(entry.type, entry.schema_version, entry.data))
+
+        def decide(look: Look) -> Sequence[Fact]:
+            asked = Asked(request.tenant, request.actor, request.at, look)
+            return handle.decide(state, request.command, asked)
+
+        facts, basis = await self._looks.run(request.tenant, decide)
+        if not facts:
+            position = entries[-1].position if entries else 0
+            return Answer(position=position, stream=stream, version=version, facts=(), known=False)
+        append = self._append(handle, stream, version, digest, request, facts, basis)
+        appended = await self._journal.append(append)
+        types = tuple(type_ for _, type_, _, _ in append.facts)
+        return Answer(
+            position=appended.position, stream=stream, version=appended.version, facts=types, known=appended.known
+        )
+
+    def _append(
+        self,
+        handle: Handle[Any, Any],
+        stream: UUID,
+        version: int,
+        digest: bytes,
+        request: Request,
+        facts: Sequence[Fact],
+        basis: int,
+    ) -> Append:
+        subject = (handle.subject or handle.key)(request.command)
+        cause = request.cause
+        return Append(
+            stream=stream,
+            expected=version,
+            facts=tuple(
+                (derived_id(request.command_id, str(i)), *self._service.contract.encode(fact))
+                for i, fact in enumerate(facts)
+            ),
+            tenant=request.tenant,
+            subject=subject,
+            actor=request.actor,
+            command_id=request.command_id,
+            digest=digest,
+            causation_id=cause.id if cause else None,
+            correlation_id=cause.correlation_id if cause else subject,
+            traceparent=request.traceparent or _traceparent(),
+            basis=basis,
+            occurred_at=request.at,
+        )
+
+    def _queue(self, stream: UUID) -> asyncio.Lock:
+        lock = self._queues.setdefault(stream, asyncio.Lock())
+        self._queues.move_to_end(stream)
+        if len(self._queues) > STREAM_QUEUES_MAX:
+            oldest = next(iter(self._queues))
+            if not self._queues[oldest].locked():
+                del self._queues[oldest]
+        return lock
+
+
+def digest_of(command: Command) -> bytes:
+    """16 bytes of the payload's SHA-256: the same key with another payload is refused."""
+    text = f"{type(command).__name__}:{command.model_dump_json()}"
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def _first_result(known: tuple[Appended, bytes], digest: bytes, stream: UUID, request: Request) -> Answer:
+    appended, first_digest = known
+    if first_digest != digest:
+        raise CommandReused(request.command_id)
+    return Answer(position=appended.position, stream=stream, version=appended.version, facts=(), known=True)
+
+
+def _traceparent() -> str:
+    """The W3C traceparent of the current span, "" outside a trace."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return ""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
