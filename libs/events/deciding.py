@@ -30,13 +30,15 @@ class Asked:
     """The circumstances of a command: who asks (`actor`: a person's id, or `service/reaction`), when, for which tenant.
 
     `at` is the instant in the world (the domain clock's now, the cause's instant for a reaction, the due instant for a
-    timer, or the historical instant that an import carries). `views` are this service's read models.
+    timer, or the historical instant that an import carries). `views` are this service's read models. `confirmed` is
+    False when a timer fired although a source had been silent for longer than the timer's grace.
     """
 
     tenant: str
     actor: str
     at: datetime
     views: Look
+    confirmed: bool = True
 
 
 S = TypeVar("S")

@@ -16,10 +16,14 @@ class Timer:
 
     The row class has the columns `due_at: datetime | None`, `stream_version: int` (of the aggregate the command is
     for) and `timeline: str` ("" for the domain clock, else the source whose event-time watermark it runs on).
-    `sources`: owners whose announced heads must have passed the due instant first.
+    `sources`: owners whose announced heads must have passed the due instant first, so that no fact from before it is
+    still on its way; after `grace_s` of silence it fires unconfirmed (None: it waits for ever). `timelines`: the view
+    of event-time watermarks for rows with a timeline; its rows have `source`, `up_to` and `recorded_at`.
     """
 
     name: str
     view: View[Any]
     command: Callable[[Any], Command]
     sources: tuple[str, ...]
+    timelines: View[Any] | None = None
+    grace_s: float | None = 30.0
