@@ -22,6 +22,13 @@ class PersonJoined(Fact, frozen=True):
     reports_to: str | None = None
 
 
+class ReportingLineCorrected(Fact, frozen=True):
+    """From now on `person` reports to somebody else, or to nobody."""
+
+    person: str
+    reports_to: str | None
+
+
 class ContactNamed(Fact, frozen=True):
     """`person` answers for `department` towards `counterpart` (a department, or `*` for every other one)."""
 
@@ -39,6 +46,7 @@ CONTRACT = Contract(
     (
         Kind("DepartmentRegistered", 1, DepartmentRegistered),
         Kind("PersonJoined", 1, PersonJoined, personal=("name",)),
+        Kind("ReportingLineCorrected", 1, ReportingLineCorrected),
         Kind("ContactNamed", 1, ContactNamed),
         Kind("DecisionBoardNamed", 1, DecisionBoardNamed),
     ),
