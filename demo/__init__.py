@@ -1,0 +1,1 @@
+"""What the demo plays: real input that ships with the project, and the organisation that receives it."""
