@@ -38,7 +38,8 @@ class KpiShared(Fact, frozen=True):
 class KpiMeasured(Fact, frozen=True):
     """One more sample of a KPI. `hit`: whether it counts for the goal; `evidence`: the id of the event behind it.
 
-    `hits` and `misses` count all samples so far, this one included; `value` is the KPI now, in its unit.
+    `hits` and `misses` count all samples so far, this one included; `value` is the KPI now, in its unit. `about` is
+    what was measured (a clock); `corrects`: this sample replaces an earlier miss about the same thing. Subject: the case.
     """
 
     kpi: str
@@ -47,6 +48,8 @@ class KpiMeasured(Fact, frozen=True):
     hits: int
     misses: int
     value: Decimal
+    about: UUID | None = None
+    corrects: bool = False
 
 
 CONTRACT = Contract(
