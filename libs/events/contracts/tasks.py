@@ -9,6 +9,65 @@ from libs.events.contract import Contract, Kind
 from libs.events.entries import Fact
 
 
+class FormField(Fact, frozen=True):
+    """One field of a template's form; a required one must be filled before the form is complete."""
+
+    name: str
+    label_en: str
+    label_zh: str
+    required: bool = True
+
+
+class RaciSeats(Fact, frozen=True):
+    """RACI of a step: seats, or names of functions that find them in a case (`lead-of-responsible` …)."""
+
+    responsible: tuple[str, ...]
+    accountable: str
+    consulted: tuple[str, ...] = ()
+    informed: tuple[str, ...] = ()
+
+
+class TemplateStep(Fact, frozen=True):
+    """A step runs from one moment of a case to another; `opened`, `routed`, `solution-given` … name moments."""
+
+    name: str
+    name_en: str
+    name_zh: str
+    starts: str
+    ends: str
+    seats: RaciSeats
+
+
+class TemplatePublished(Fact, frozen=True):
+    """A process from now on; running cases keep the version that they were opened with. Versions count from 1.
+
+    `intake`, `routing_rule`, `closing_rule` and the values of `who` (act → who may) name functions of tasks.
+    `routing`: category → department, `*` for every other one.
+    """
+
+    template: str
+    version: int
+    name_en: str
+    name_zh: str
+    intake: str
+    opening_department: str
+    form: tuple[FormField, ...]
+    steps: tuple[TemplateStep, ...]
+    routing_rule: str
+    routing: dict[str, str]
+    closing_rule: str
+    who: dict[str, str]
+    bounce_limit: int
+    call_back_after_h: int
+
+
+class TimelineAdvanced(Fact, frozen=True):
+    """The event-time watermark of an import: every case of `source` has what occurred up to `up_to`."""
+
+    source: str
+    up_to: datetime
+
+
 class CaseOpened(Fact, frozen=True):
     """A case of a template's version. `holder` is the department that holds it until somebody else accepts it.
 
@@ -29,7 +88,10 @@ class CaseOpened(Fact, frozen=True):
 
 
 class FormCompleted(Fact, frozen=True):
+    """Every required field is filled. `category`: the corrected one, "" where it stays."""
+
     form: dict[str, str]
+    category: str = ""
 
 
 class StepStarted(Fact, frozen=True):
@@ -138,6 +200,8 @@ class CaseClosed(Fact, frozen=True):
 CONTRACT = Contract(
     "tasks",
     (
+        Kind("TemplatePublished", 1, TemplatePublished),
+        Kind("TimelineAdvanced", 1, TimelineAdvanced),
         Kind("CaseOpened", 1, CaseOpened, personal=("title", "form")),
         Kind("FormCompleted", 1, FormCompleted, personal=("form",)),
         Kind("StepStarted", 1, StepStarted),
