@@ -1,0 +1,171 @@
+"""`baton up`, `down`, `status`, `logs`, `reset`, `stop`, `start`: the platform of this checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.standing import Standing, standing
+from infra.local import Platform, PlatformError, state_dir, supervisor
+from infra.local import ports as port_blocks
+from infra.local.parts import Part
+from infra.local.platform import REAL_CLOCK, Wishes
+from infra.local.progress import Progress
+
+FOLLOW_SECONDS = 0.2
+LOG_LINES = 100
+
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+def register(app: typer.Typer) -> None:
+    for verb in (up, down, status, logs, reset, start, stop):
+        app.command()(verb)
+
+
+def up(
+    port_base: Annotated[
+        int | None, typer.Option(envvar="BATON_PORT_BASE", help="first port of the block of 20 to use; remembered")
+    ] = None,
+    clock: Annotated[
+        str, typer.Option(help="`real`, or `held:2025-03-03T09:00:00+08:00` for a clock that stands still")
+    ] = REAL_CLOCK,
+) -> None:
+    """Start Kafka, PostgreSQL and every service, and keep them running. 启动整个平台。"""
+    _check_clock(clock)
+    state, progress = state_dir(), Progress()
+    known = Platform.at(state, progress)
+    if known.running():
+        if supervisor.running(state) is not None:
+            if port_base not in (None, known.ports.base) or clock not in (REAL_CLOCK, known.wishes.clock):
+                raise PlatformError(
+                    f"already up at {known.ports.base} with clock {known.wishes.clock}: `baton down` first"
+                )
+            progress.say("already up")
+            _print(standing(known))
+            return
+        progress.say("found parts without a supervisor, ending them first")
+        known.stop()
+    block, origin = port_blocks.choose(state, port_base)
+    if origin not in ("asked", "remembered", "default"):
+        progress.say(
+            f"{origin}; taking the block from {block.base} on and remembering it (baton up --port-base N changes it)"
+        )
+    began = time.monotonic()
+    platform = Platform(state, block, wishes=Wishes(clock=clock), progress=progress)
+    platform.start()
+    supervisor.leave_behind(platform)
+    progress.say(f"up after {time.monotonic() - began:.1f} s")
+    _print(standing(platform))
+
+
+def down() -> None:
+    """Stop everything that `up` started; what was recorded stays. 停止平台，数据保留。"""
+    state, progress = state_dir(), Progress()
+    platform = Platform.at(state, progress)
+    supervisor.dismiss(state)
+    if not platform.running():
+        progress.say("nothing was running")
+    with progress.step("stopping services, then Kafka and PostgreSQL"):
+        killed = platform.stop()
+    if killed:
+        progress.say(f"killed, since they did not end in time: {', '.join(killed)}")
+
+
+def status(as_json: AsJson = False) -> None:
+    """What runs where, and whether it is ready. 各部分的地址与状态。"""
+    found = standing(Platform.at(state_dir()))
+    if as_json:
+        print(json.dumps(found.for_programs(), indent=2))
+    else:
+        _print(found)
+
+
+def logs(
+    part: Annotated[str, typer.Argument(help="a service, kafka, postgres or supervisor")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until interrupted")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="how many of the last lines")] = LOG_LINES,
+) -> None:
+    """Show the log of one part. 查看某一部分的日志。"""
+    folder = state_dir() / "logs"
+    path = folder / f"{part}.log"
+    if not path.exists():
+        there = ", ".join(sorted(log.stem for log in folder.glob("*.log"))) or "none yet: `baton up` first"
+        raise PlatformError(f"no log of {part!r} in {folder}; there is {there}")
+    try:
+        _tail(path, lines, follow)
+    except KeyboardInterrupt:
+        return
+
+
+def reset() -> None:
+    """Forget all recorded facts, logs and traces, while down; ports and keys stay. 清空数据（须先停止）。"""
+    platform = Platform.at(state_dir())
+    if not platform.running():
+        supervisor.dismiss(platform.state)
+    platform.reset()
+
+
+def start(part: Annotated[str, typer.Argument(help="a service, kafka or postgres")]) -> None:
+    """Start one part that was stopped. 启动某一部分。"""
+    found = _part(part)
+    found.start()
+    found.wait_ready()
+
+
+def stop(part: Annotated[str, typer.Argument(help="a service, kafka or postgres")]) -> None:
+    """Stop one part; it stays stopped until it is started. 停止某一部分。"""
+    _part(part).stop()
+
+
+def _part(name: str) -> Part:
+    parts = Platform.at(state_dir()).parts
+    if name not in parts:
+        raise PlatformError(f"there is no part {name!r}: choose one of {', '.join(parts)}")
+    return parts[name]
+
+
+def _check_clock(clock: str) -> None:
+    kind, _, instant = clock.partition(":")
+    if clock == REAL_CLOCK:
+        return
+    cure = "`real`, or `held:` and an instant with its zone, such as held:2025-03-03T09:00:00+08:00"
+    if kind != "held":
+        raise PlatformError(f"--clock {clock!r} is not understood: {cure}")
+    try:
+        zoned = datetime.fromisoformat(instant).tzinfo is not None
+    except ValueError as wrong:
+        raise PlatformError(f"--clock {clock!r} is no instant ({wrong}): {cure}") from wrong
+    if not zoned:
+        raise PlatformError(f"--clock {clock!r} lacks a zone: {cure}")
+
+
+def _tail(path: Path, lines: int, follow: bool) -> None:
+    with path.open(errors="replace") as file:
+        for line in deque(file, maxlen=lines):
+            print(line, end="")
+        while follow:
+            if line := file.readline():
+                print(line, end="", flush=True)
+            elif path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                return _tail(path, LOG_LINES, follow)  # set aside and begun anew
+            else:
+                time.sleep(FOLLOW_SECONDS)
+
+
+def _print(found: Standing) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("part", "address", "pid", "ready", "restarts"):
+        table.add_column(column)
+    for row in found.rows():
+        table.add_row(*row)
+    Console().print(table)

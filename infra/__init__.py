@@ -1,0 +1,1 @@
+"""Where Baton runs: the native platform, the compose file, and the settings both share."""

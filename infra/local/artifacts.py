@@ -1,0 +1,159 @@
+"""Kafka's jars: pinned by coordinate and SHA-256 in infra/artifacts.sha256, fetched once per machine, checked always.
+
+`python -m infra.local.artifacts` resolves the pinned roots anew and rewrites the file (a change of version only).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.local.errors import ArtifactRefused
+from infra.local.progress import Progress
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
+
+KAFKA_VERSION = "4.4.0"
+ROOTS = (("org.apache.kafka", "kafka_2.13", KAFKA_VERSION), ("org.slf4j", "slf4j-simple", "1.7.36"))
+PINS = Path(__file__).parents[1] / "artifacts.sha256"
+DOWNLOADS_AT_ONCE = 8
+DOWNLOAD_TRIES_MAX = 3
+DOWNLOAD_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Jar:
+    sha256: str
+    group: str
+    name: str
+    version: str
+
+    @property
+    def filename(self) -> str:
+        return f"{self.name}-{self.version}.jar"
+
+
+def cache_dir() -> Path:
+    """Shared by all checkouts of a user."""
+    return Path(os.environ.get("BATON_CACHE") or Path.home() / ".cache" / "baton")
+
+
+def pinned() -> list[Jar]:
+    jars = []
+    for line in PINS.read_text().splitlines():
+        if line and not line.startswith("#"):
+            sha256, coordinate = line.split()
+            jars.append(Jar(sha256, *coordinate.split(":")))
+    return jars
+
+
+def kafka_class_path(progress: Progress) -> list[Path]:
+    """The checked jars in the order of the pins, fetching those that the cache lacks."""
+    folder = cache_dir() / f"kafka-{KAFKA_VERSION}"
+    folder.mkdir(parents=True, exist_ok=True)
+    jars = pinned()
+    with _only_one(folder / ".lock", progress):
+        missing = [jar for jar in jars if not _as_pinned(folder / jar.filename, jar)]
+        if missing:
+            _fetch(missing, folder, progress)
+    return [folder / jar.filename for jar in jars]
+
+
+def _as_pinned(path: Path, jar: Jar) -> bool:
+    return path.exists() and _digest(path) == jar.sha256
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch(jars: list[Jar], folder: Path, progress: Progress) -> None:
+    _maven(folder)  # imports the library once, before the threads do
+    with (
+        progress.step(f"Kafka {KAFKA_VERSION}: fetching {len(jars)} jars, once per machine") as advance,
+        tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch,
+        ThreadPoolExecutor(DOWNLOADS_AT_ONCE, thread_name_prefix="jar") as pool,
+    ):
+        fetched = pool.map(lambda jar: _fetch_one(jar, folder, Path(scratch)), jars)
+        for done, _ in enumerate(fetched, start=1):
+            advance(done, len(jars))
+
+
+def _fetch_one(jar: Jar, folder: Path, scratch: Path) -> None:
+    for left in reversed(range(DOWNLOAD_TRIES_MAX)):
+        try:
+            fetched = _maven(Path(tempfile.mkdtemp(dir=scratch))).project(jar.group, jar.name)
+            path = fetched.at_version(jar.version).artifact().resolve()
+        except (OSError, RuntimeError) as failed:  # the resolver raises RuntimeError, its transport OSError
+            if left:
+                continue
+            raise ArtifactRefused(
+                f"{jar.group}:{jar.name}:{jar.version} could not be fetched in {DOWNLOAD_TRIES_MAX} tries"
+                f" ({failed}). Check the way to the Maven repository; what was fetched stays in {folder}"
+            ) from failed
+        found = _digest(path)
+        if found != jar.sha256:
+            raise ArtifactRefused(
+                f"{jar.filename} has SHA-256 {found}, pinned is {jar.sha256} (infra/artifacts.sha256):"
+                " refused. Try again; if it stays so, the repository serves something else under this name"
+            )
+        path.replace(folder / jar.filename)
+        return
+
+
+def _maven(repo_cache: Path) -> MavenContext:
+    with warnings.catch_warnings():
+        # Its import looks for a desktop session's folder and warns where there is none.
+        warnings.simplefilter("ignore")
+        from jgo.maven import MavenContext, PythonResolver
+    return MavenContext(
+        repo_cache=repo_cache, resolver=PythonResolver(), local_repos=[], timeout=DOWNLOAD_TIMEOUT_SECONDS
+    )
+
+
+@contextmanager
+def _only_one(lock: Path, progress: Progress) -> Iterator[None]:
+    """Two checkouts that start at once fetch once."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say(f"  waiting for another checkout that is fetching into {lock.parent}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _pin_anew() -> None:
+    from jgo.maven import Dependency
+
+    scratch = Path(tempfile.mkdtemp())
+    try:
+        maven = _maven(scratch)
+        roots = [Dependency(maven.project(g, a).at_version(v).artifact()) for g, a, v in ROOTS]
+        _, nodes = maven.resolver.get_dependency_list(roots)
+        found = {node.dep.artifact for node in nodes} | {root.artifact for root in roots}
+        lines = [f"{_digest(a.resolve())}  {a.groupId}:{a.artifactId}:{a.version}" for a in found]
+    finally:
+        shutil.rmtree(scratch)
+    lines.sort(key=lambda line: line.split()[1])
+    PINS.write_text(
+        "# Every jar of the native Kafka: SHA-256, Maven coordinate. Rewritten by `python -m infra.local.artifacts`.\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    _pin_anew()

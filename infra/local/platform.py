@@ -1,0 +1,229 @@
+"""The whole platform of one checkout as one object; the command line and the tests use the same one.
+
+`start` is for people (everything, watched afterwards by the supervisor), `start_foundation` for tests (Kafka and
+PostgreSQL only). Blocking by design: call it from a thread when a loop is running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.local import ports as port_blocks
+from infra.local.databases import ROLES, Database, described, drop_database, prepare
+from infra.local.errors import AlreadyUp
+from infra.local.kafka import Kafka, create_topics
+from infra.local.parts import Part
+from infra.local.ports import HOST, Ports
+from infra.local.postgres import Postgres
+from infra.local.progress import Progress
+from infra.local.secrets import Secrets
+from infra.local.services import ORDER, Service, installed
+
+REAL_CLOCK = "real"
+STARTS_AT_ONCE = 8
+
+
+def project_root() -> Path:
+    return Path(__file__).parents[2]
+
+
+def state_dir() -> Path:
+    """`$BATON_STATE`, or `.baton` in the checkout."""
+    return Path(os.environ.get("BATON_STATE") or project_root() / ".baton").absolute()
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a platform was started with; remembered, so that a part restarted later starts the same way."""
+
+    clock: str = REAL_CLOCK
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Platform:
+    def __init__(
+        self,
+        state: Path,
+        ports: Ports,
+        *,
+        services: Sequence[str] | None = None,
+        wishes: Wishes | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """`services`: all that are installed unless told."""
+        self.state = state
+        self.ports = ports
+        self.wishes = wishes or Wishes()
+        self.progress = progress or Progress(quiet=True)
+        self.secrets = Secrets(state)
+        self.kafka = Kafka(state, ports.of("kafka"), ports.of("controller"), self.progress)
+        self.postgres = Postgres(state, ports.of("postgres"), self.secrets.password("admin"))
+        project = project_root()
+        names = installed(project) if services is None else services
+        self.databases = {name: self.database(name) for name in names}
+        self.services = {
+            name: Service(name, state, ports.of(name), project, self.environment_of(name)) for name in names
+        }
+
+    @classmethod
+    def at(cls, state: Path, progress: Progress | None = None) -> Platform:
+        """The platform whose state this is, running or not."""
+        remembered = state / "run" / "wishes.json"
+        wishes = Wishes(**json.loads(remembered.read_text())) if remembered.exists() else Wishes()
+        return cls(
+            state, port_blocks.remembered(state) or Ports(port_blocks.DEFAULT_BASE), wishes=wishes, progress=progress
+        )
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """In the order in which they start."""
+        return {"postgres": self.postgres, "kafka": self.kafka, **self.services}
+
+    def running(self) -> dict[str, Part]:
+        return {name: part for name, part in self.parts.items() if part.running is not None}
+
+    # addresses
+
+    def database(self, service: str) -> Database:
+        return described(service, self.secrets.passwords(service, ROLES), self.postgres.address)
+
+    def environment_of(self, service: str) -> dict[str, str]:
+        database = self.database(service)
+        return {
+            "PYTHONUNBUFFERED": "1",
+            "BATON_DATABASE_URL": database.url,
+            "BATON_READER_URL": database.reader_url,
+            "BATON_KAFKA": self.kafka.bootstrap,
+            "BATON_HTTP_HOST": HOST,
+            "BATON_HTTP_PORT": str(self.ports.of(service)),
+            "BATON_STATE": str(self.state),
+            "BATON_CLOCK": self.wishes.clock,
+            "BATON_KEYS": str(self.secrets.keys),
+            "BATON_TRACES": str(self.state / "traces"),
+            **self.wishes.environment,
+        }
+
+    # starting
+
+    def start(self) -> None:
+        """Everything, in the order of need; whatever was started is stopped again when a part fails."""
+        with self._only_one():
+            if self.running():
+                raise AlreadyUp(f"{', '.join(self.running())} already run with state {self.state}: `baton down` first")
+            self._remember_wishes()
+            try:
+                self.start_foundation()
+                self._start_services()
+            except BaseException:
+                self.stop()
+                raise
+
+    def start_foundation(self) -> None:
+        """Kafka and PostgreSQL side by side, with topics and, per service, a migrated database."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        (self.state / "traces").mkdir(exist_ok=True)
+        self.secrets.prepare()
+        with ThreadPoolExecutor(2, thread_name_prefix="foundation") as pool:
+            _all([pool.submit(self._start_postgres), pool.submit(self._start_kafka)])
+
+    def _start_postgres(self) -> None:
+        with self.progress.step("PostgreSQL: starting"):
+            self.postgres.start()
+            self.postgres.wait_ready()
+        if self.services:
+            with self.progress.step(f"PostgreSQL: {len(self.services)} databases"):
+                asyncio.run(self.create_databases(self.services))
+
+    def _start_kafka(self) -> None:
+        with self.progress.step("Kafka: starting"):
+            self.kafka.start()
+            self.kafka.wait_ready()
+        with self.progress.step("Kafka: topics"):
+            asyncio.run(self.create_topics(ORDER))
+
+    def _start_services(self) -> None:
+        names = list(self.services)
+        with (
+            self.progress.step(f"services: {', '.join(names)}") as advance,
+            ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="services") as pool,
+        ):
+            for part in self.services.values():
+                part.start()
+            ready = 0
+
+            def wait(part: Service) -> None:
+                nonlocal ready
+                part.wait_ready()
+                ready += 1
+                advance(ready, len(names))
+
+            _all([pool.submit(wait, part) for part in self.services.values()])
+
+    async def create_databases(self, services: Iterable[str]) -> dict[str, Database]:
+        """A database with roles and the journal's schema for each; may be repeated."""
+        passwords = {name: self.secrets.passwords(name, ROLES) for name in services}
+        return await prepare(self.postgres.admin_url, passwords)
+
+    async def drop_database(self, service: str) -> None:
+        await drop_database(self.postgres.admin_url, service)
+
+    async def create_topics(self, owners: Iterable[str]) -> list[str]:
+        return await create_topics(self.kafka.bootstrap, owners)
+
+    # ending
+
+    def stop(self) -> list[str]:
+        """Services first, then what they stand on; returns the names of those that had to be killed."""
+        killed: list[str] = []
+
+        def stop(part: Part) -> None:
+            part.finish_stopping()
+            if not part.stop():
+                killed.append(part.name)
+
+        for group in (self.services.values(), (self.kafka, self.postgres)):
+            with ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="stop") as pool:
+                _all([pool.submit(stop, part) for part in group])
+        return killed
+
+    def reset(self) -> None:
+        """Forgets every fact, log and trace; keeps ports, passwords and keys. Only while nothing runs."""
+        if self.running():
+            raise AlreadyUp(f"{', '.join(self.running())} still run with state {self.state}: `baton down` first")
+        self.postgres.erase()
+        self.kafka.erase()
+        for folder in ("logs", "traces", "run"):
+            shutil.rmtree(self.state / folder, ignore_errors=True)
+
+    def _remember_wishes(self) -> None:
+        memory = self.state / "run" / "wishes.json"
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps({"clock": self.wishes.clock, "environment": dict(self.wishes.environment)}))
+
+    @contextmanager
+    def _only_one(self) -> Iterator[None]:
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / "up.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as held:
+                raise AlreadyUp(f"another `baton up` is at work on {self.state}: wait for it") from held
+            yield
+
+
+def _all(futures: Iterable[Future[None]]) -> None:
+    """Waits for all, then raises what the first failed one raised."""
+    waiting = list(futures)
+    for future in waiting:
+        future.exception()
+    for future in waiting:
+        future.result()
