@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import platform
+from cli import platform, tokens
 from infra.local.errors import PlatformError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 platform.register(app)
+tokens.register(app)
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from libs.service.issuer import create_keys
+
 PASSWORD_BYTES = 24
 
 
@@ -23,6 +25,7 @@ class Secrets:
         for folder in (self.folder, self.keys):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
+        create_keys(self.keys)
 
     def password(self, *path: str) -> str:
         """The password known as `path`, made at first asking."""

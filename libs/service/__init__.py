@@ -1,0 +1,1 @@
+"""What every program needs: settings, database pools, doors, problems, tokens, telemetry, health, and the wiring."""

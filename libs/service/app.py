@@ -1,0 +1,102 @@
+"""One service as an HTTP application: its routes behind the same middleware, and a description of all its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from opentelemetry.trace import TracerProvider
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from libs.service import problems
+from libs.service.auth import OPEN_PATHS, Bearer, Verifier, is_open
+from libs.service.bodies import Bodies
+from libs.service.metrics import Metrics, Timed
+from libs.service.telemetry import untraced
+
+VERSION = "1"
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+_QUERY_PROBLEMS = (400, 401, 403, 404, 413, 422, 503)
+_COMMAND_PROBLEMS = (400, 401, 403, 404, 409, 413, 415, 422, 503)
+_METHODS = frozenset({"get", "put", "post", "patch", "delete"})
+
+
+def create_app(
+    name: str,
+    routers: Iterable[APIRouter],
+    *,
+    verifier: Verifier,
+    metrics: Metrics,
+    lifespan: Lifespan | None = None,
+    tracer_provider: TracerProvider | None = None,
+) -> FastAPI:
+    """The application of the service `name`. The framework's interactive pages are off: they load from elsewhere."""
+    app = FastAPI(
+        title=f"Baton {name}",
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(Timed, metrics=metrics),
+            Middleware(problems.Guard),
+            Middleware(Bearer, verifier=verifier),
+            Middleware(Bodies),
+        ],
+        exception_handlers={HTTPException: problems.handle, RequestValidationError: problems.handle},
+        telemetry={
+            "tracer_provider": tracer_provider,
+            "tracing": True,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,
+            "auto_configure": False,
+            "exclude": untraced,
+        },
+        redirect_slashes=False,
+    )
+    for router in routers:
+        app.include_router(router)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # the framework's own way to do it
+    return app
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        app.openapi_schema = documented(schema)
+    return app.openapi_schema
+
+
+def documented(schema: dict[str, Any]) -> dict[str, Any]:
+    """The description with every problem that an operation may answer, and the token that it needs."""
+    components = schema.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for replaced in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(replaced, None)
+    schemas["Problem"] = problems.schema()
+    components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    for path, operation, method in _operations(schema):
+        answers = operation.setdefault("responses", {})
+        if "HTTPValidationError" in str(answers.get("422")):
+            del answers["422"]
+        if path in OPEN_PATHS:
+            continue
+        for status in _QUERY_PROBLEMS if method == "get" else _COMMAND_PROBLEMS:
+            answers.setdefault(str(status), problems.answer(status))
+        operation["responses"] = dict(sorted(answers.items()))
+        if not is_open(path):
+            operation["security"] = [{"bearer": []}]
+    return schema
+
+
+def _operations(schema: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any], str]]:
+    for path, item in schema.get("paths", {}).items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield path, operation, method

@@ -1,0 +1,76 @@
+"""Numbers for Prometheus: what the machinery is behind by, and how long requests take. One registry per program."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Every number of one service; `lag` and `parked` are set when they are read."""
+
+    def __init__(self, service: str) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Histogram(
+            "baton_http_request_seconds",
+            "HTTP requests by route and status",
+            ("service", "method", "route", "status"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.lag = Gauge(
+            "baton_lag_entries",
+            "Entries or records that a part of the machinery is behind by",
+            ("service", "part"),
+            registry=self.registry,
+        )
+        self.lateness = Gauge(
+            "baton_timer_lateness_seconds", "How overdue the oldest due timer is", ("service",), registry=self.registry
+        )
+        self.parked = Gauge("baton_parked", "Parked records and reactions", ("service",), registry=self.registry)
+        self.position = Gauge("baton_journal_position", "Last journal position", ("service",), registry=self.registry)
+        self.restarts = Counter(
+            "baton_role_restarts",
+            "Roles that failed and were started again",
+            ("service", "role"),
+            registry=self.registry,
+        )
+        self._service = service
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        self.requests.labels(self._service, method, route, str(status)).observe(seconds)
+
+
+class Timed:
+    """ASGI middleware: how long each route took. Unknown paths count as one, so nobody can make labels without end."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, started_s = 0, time.monotonic()
+
+        async def sender(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sender)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.observe(method, route, status, time.monotonic() - started_s)

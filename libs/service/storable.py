@@ -1,0 +1,49 @@
+"""What no text column, JSON column or 64-bit number of the database could hold is refused before it is decided.
+
+A fact that no view can store would stop every fold behind it, so it must not get into a journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from libs.service.errors import Fault, WrongShape, shorten
+
+INTEGER_MAX = 2**63 - 1
+DEPTH_MAX = 50
+
+
+def require_storable(command: BaseModel) -> None:
+    """Raise WrongShape for the character 0, half a surrogate pair, an integer above 64 bits, or too deep a nesting."""
+    faults = list(_faults("body", command.model_dump(), 0))
+    if faults:
+        raise WrongShape(faults)
+
+
+def _faults(field: str, value: Any, depth: int) -> Iterator[Fault]:
+    if depth > DEPTH_MAX:
+        yield Fault(field[:100], "…", f"nest at most {DEPTH_MAX} levels deep")
+    elif isinstance(value, str):
+        if "\0" in value or not _is_unicode(value):
+            yield Fault(field, shorten(value), "leave out the character U+0000 and halves of surrogate pairs")
+    elif isinstance(value, int):
+        if abs(value) > INTEGER_MAX:
+            yield Fault(field, shorten(value), "send an integer of at most 64 bits")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _faults(f"{field} (a name)", name, depth + 1)
+            yield from _faults(f"{field}.{name}", item, depth + 1)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for i, item in enumerate(value):
+            yield from _faults(f"{field}.{i}", item, depth + 1)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

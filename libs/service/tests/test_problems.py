@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from libs.events.errors import BatonError, Refusal, Undecodable
+from libs.service.bodies import BODY_BYTES_MAX
+from libs.service.errors import VALUE_SHOWN_MAX
+from libs.service.problems import FAULTS_MAX, TABLE, problem_of
+from libs.service.tests.conftest import REFUSALS, STREAM, Ledger
+
+LINES = f"/v1/sheets/{STREAM}/lines"
+PROBLEM = "application/problem+json"
+
+
+@pytest.mark.parametrize(("error", "status", "name"), REFUSALS, ids=lambda value: type(value).__name__)
+async def test_every_error_has_its_status_and_stable_type(
+    client: httpx.AsyncClient, ledger: Ledger, error: BaseException, status: int, name: str
+) -> None:
+    ledger.raises = error
+    answer = await client.post(LINES, json={"text": "a"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == PROBLEM
+    body = answer.json()
+    assert (body["type"], body["status"]) == (f"urn:baton:problem:{name}", status)
+    assert body["title"]
+    assert body["title_zh"]
+    assert ("retry-after" in answer.headers) == (status == 503)
+    if isinstance(error, Refusal):
+        assert (body["rule"], body["detail"], body["detail_zh"]) == (error.rule, error.en, error.zh)
+
+
+def test_every_error_of_the_kernel_is_in_the_table() -> None:
+    def below(error: type[BatonError]) -> set[type[BatonError]]:
+        return {error}.union(*(below(child) for child in error.__subclasses__()))
+
+    kernel = {error for error in below(BatonError) if error.__module__ == "libs.events.errors"} - {BatonError}
+    covered = {row.error for row in TABLE}
+    assert [error for error in kernel if not covered & set(error.__mro__)] == []
+
+
+async def test_what_is_not_json_is_400(client: httpx.AsyncClient, ledger: Ledger) -> None:
+    headers = {"content-type": "application/json"}
+    for body in (b"{", b"", b'{"text": "\xff\xfe"}', b"[" * 100_000, b'{"count": ' + b"9" * 5_000 + b"}", b"\x00"):
+        answer = await client.post(LINES, content=body, headers=headers)
+        assert answer.status_code == (400 if body else 422), body[:20]
+        assert answer.headers["content-type"] == PROBLEM
+    assert ledger.requests == []
+
+
+async def test_a_wrong_shape_is_422_with_every_fault(client: httpx.AsyncClient) -> None:
+    answer = await client.post(LINES, json={"text": 7, "count": "many" * 100})
+    assert answer.status_code == 422
+    faults = answer.json()["faults"]
+    assert [fault["field"] for fault in faults] == ["body.text", "body.count"]
+    assert all(len(fault["value"]) <= VALUE_SHOWN_MAX and fault["cure"] for fault in faults)
+    for body in ("[]", "null", "7", '"text"', "{}", '{"text": "\\ud800"}'):
+        answer = await client.post(LINES, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 422, body
+
+
+async def test_what_no_view_could_store_is_422(client: httpx.AsyncClient, ledger: Ledger) -> None:
+    deep: object = "end"
+    for _ in range(60):
+        deep = {"a": deep}
+    for body in (
+        {"text": "a\0b"},
+        {"text": "a", "more": {"a\0": 1}},
+        {"text": "a", "more": {"a": [{"b": "\0"}]}},
+        {"text": "a", "count": 2**63},
+        {"text": "a", "more": {"deep": deep}},
+        {"text": "a", "more": {"a": "\ud800"}},
+    ):
+        answer = await client.post(LINES, content=json.dumps(body), headers={"content-type": "application/json"})
+        assert answer.status_code == 422, body
+        assert answer.json()["type"] == "urn:baton:problem:wrong-shape"
+    assert ledger.requests == []
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/xml", "", "application/json; charset=latin-1", "multipart/form-data", ";"],
+)
+async def test_another_content_type_is_415(client: httpx.AsyncClient, content_type: str) -> None:
+    answer = await client.post(LINES, content=b'{"text": "a"}', headers={"content-type": content_type})
+    assert answer.status_code == 415
+    assert "application/json" in answer.json()["detail"]
+
+
+async def test_a_body_above_the_limit_is_413_announced_or_streamed(client: httpx.AsyncClient, ledger: Ledger) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"a" * (BODY_BYTES_MAX // 10)
+
+    headers = {"content-type": "application/json"}
+    for content in (b"a" * (BODY_BYTES_MAX + 1), chunks()):
+        answer = await client.post(LINES, content=content, headers=headers)
+        assert answer.status_code == 413
+        assert answer.json()["type"] == "urn:baton:problem:body-too-large"
+        assert str(BODY_BYTES_MAX) in answer.json()["detail"]
+    text = "a" * (BODY_BYTES_MAX - 100)
+    assert (await client.post(LINES, json={"text": text})).status_code == 200
+    assert len(ledger.requests) == 1
+
+
+async def test_unknown_paths_and_methods_are_problems_too(client: httpx.AsyncClient) -> None:
+    missing, method = await client.get("/v1/nothing"), await client.delete("/v1/sheets")
+    assert (missing.status_code, missing.json()["type"]) == (404, "urn:baton:problem:not-found")
+    assert (method.status_code, method.json()["type"]) == (405, "urn:baton:problem:method-not-allowed")
+    assert method.headers["allow"] == "GET"
+    for path in ("/v1/sheets?cursor=a%00", "/v1/%00", "/v1/sheets?" + "a" * 9_000):
+        assert (await client.get(path)).status_code == 400
+
+
+async def test_a_bug_is_500_and_tells_nothing(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        answer = await client.get("/v1/bug")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == PROBLEM
+    assert "swordfish" not in answer.text
+    assert any(record.exc_info and "swordfish" in str(record.exc_info[1]) for record in caplog.records)
+
+
+def test_an_unreadable_record_names_its_field_and_the_list_of_faults_is_bounded() -> None:
+    problem = problem_of(Undecodable("type", "baton.unknown.v9", "send one of …"))
+    assert problem.status == 422
+    assert problem.faults
+    assert problem.faults[0].field == "type"
+    assert FAULTS_MAX == 20
