@@ -59,6 +59,7 @@ class Part(ABC):
     def spawn(self, argv: list[str], *, env: dict[str, str], cwd: Path, user: int | None = None) -> Running:
         if (found := self.running) is not None:
             return found
+        self.finish_stopping()
         return processes.spawn(argv, record=self.record, log=self.log, env={**os.environ, **env}, cwd=cwd, user=user)
 
     def wait_ready(self, seconds_max: float | None = None) -> None:

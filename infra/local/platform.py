@@ -152,6 +152,8 @@ class Platform:
 
     def _start_services(self) -> None:
         names = list(self.services)
+        if not names:
+            return
         with (
             self.progress.step(f"services: {', '.join(names)}") as advance,
             ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="services") as pool,

@@ -1,0 +1,1 @@
+"""The kernel: one journal per service; everything else is derived from journals."""
