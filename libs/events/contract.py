@@ -14,6 +14,7 @@ import msgspec
 
 from libs.events.entries import Fact
 from libs.events.errors import Undecodable
+from libs.events.parked import ParkedRecordDropped, ParkedRecordReleased, RecordParked
 
 Json = dict[str, Any]
 Upcaster = Callable[[Json], Json]
@@ -34,17 +35,24 @@ class Kind:
     personal: tuple[str, ...] = ()
 
 
+PARKING_KINDS = (
+    Kind("RecordParked", 1, RecordParked),
+    Kind("ParkedRecordReleased", 1, ParkedRecordReleased),
+    Kind("ParkedRecordDropped", 1, ParkedRecordDropped),
+)
+
+
 class Opaque(Fact, frozen=True):
     """A fact that no contract here names, kept as it came by a service that hears everything."""
 
 
 class Contract:
-    """Everything that `owner` says, and how it is written."""
+    """Everything that `owner` says, and how it is written. Every owner may also say what it parked (PARKING_KINDS)."""
 
     def __init__(self, owner: str, kinds: Iterable[Kind]) -> None:
         self.owner = owner
         self.topic = f"baton.{owner}"
-        self.kinds: dict[str, Kind] = {f"{owner}.{kind.name}": kind for kind in kinds}
+        self.kinds: dict[str, Kind] = {f"{owner}.{kind.name}": kind for kind in (*kinds, *PARKING_KINDS)}
         self._types: dict[type[Fact], str] = {kind.fact: type_ for type_, kind in self.kinds.items()}
 
     def type_of(self, fact: type[Fact]) -> str:

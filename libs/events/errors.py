@@ -8,6 +8,7 @@ BatonError
 ├── CommandReused           the same key came with another payload
 ├── Undecodable             bytes, type or version that no contract here can read
 ├── Diverged                journal and topic tell different stories; nothing is written until a person decides
+├── LeadershipLost          another process works at this role by now; nothing was written
 └── Unavailable             a bounded queue is full or a part is away; retry after `retry_after_s`
     └── NotYet              the view has not reached the position that was asked for
 """
@@ -59,6 +60,10 @@ class Undecodable(BatonError):
 
 class Diverged(BatonError):
     """Journal and topic tell different stories (a restored backup, a topic made anew): see docs/operating.md."""
+
+
+class LeadershipLost(BatonError):
+    """This process lost the lock of a role of which there is one at a time; it stands by again."""
 
 
 class Unavailable(BatonError):

@@ -1,0 +1,186 @@
+"""What Kafka knows about topics: their ids, partitions and offsets, and what stands at the end of a partition.
+
+A topic's id tells a topic made anew from the one that our offsets are about. aiokafka asks for metadata in a version
+that has no ids yet, so the newer form of that one request is spelled out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from io import BytesIO
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import for_code
+from aiokafka.protocol.abstract import AbstractType
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+from libs.events.errors import Unavailable
+
+REQUEST_TIMEOUT_MS = 10_000
+FETCH_WAIT_MS = 250
+READ_WITHIN_MS = 10_000
+READ_RECORDS_MAX = 1_000
+FETCH_BYTES_MAX = 8 * 1024 * 1024
+
+
+class Described(NamedTuple):
+    """A topic: `id` changes when it is made anew."""
+
+    id: str
+    partitions: int
+
+
+class _TopicId(AbstractType[UUID]):  # type: ignore[misc]  # aiokafka ships no types
+    @classmethod
+    def encode(cls, value: UUID) -> bytes:
+        return value.bytes
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> UUID:
+        return UUID(bytes=data.read(16))
+
+
+class _MetadataResponse(Response):  # type: ignore[misc]  # likewise
+    API_KEY = 3
+    API_VERSION = 12
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", CompactString("utf-8")),
+                ("port", Int32),
+                ("rack", CompactString("utf-8")),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_id", CompactString("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("name", CompactString("utf-8")),
+                ("topic_id", _TopicId),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline", CompactArray(Int32)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequestStruct(RequestStruct):  # type: ignore[misc]  # likewise
+    FLEXIBLE_VERSION = True
+    API_KEY = 3
+    API_VERSION = 12
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        ("topics", CompactArray(("id", _TopicId), ("name", CompactString("utf-8")), ("tags", TaggedFields))),
+        ("create", Boolean),
+        ("operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequest(Request[_MetadataRequestStruct]):  # type: ignore[misc]  # likewise
+    API_KEY = 3
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self._topics: list[tuple[UUID, str, dict[int, bytes]]] = [(UUID(int=0), topic, {}) for topic in topics]
+
+    def build(self, request_struct_class: type[_MetadataRequestStruct]) -> _MetadataRequestStruct:
+        return request_struct_class(self._topics, False, False, {})
+
+
+async def describe(kafka: str, topics: Iterable[str]) -> dict[str, Described]:
+    """Ids and partition counts of these topics; raises Unavailable for one that does not exist."""
+    client = AIOKafkaClient(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        await client.bootstrap()
+        answer = await client.send(client.get_random_node(), _MetadataRequest(topics))
+    finally:
+        await client.close()
+    described: dict[str, Described] = {}
+    for code, name, topic_id, _internal, partitions, *_ in answer.topics:
+        if code != 0:
+            raise Unavailable(
+                f"topic {name}: {for_code(code).__name__}; topics are created before use (`baton up`, topics.yaml)"
+            )
+        described[name] = Described(str(topic_id), len(partitions))
+    return described
+
+
+def partitions_of(topic: str, described: Described) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition) for partition in range(described.partitions)]
+
+
+def consumer(kafka: str, **settings: Any) -> AIOKafkaConsumer:
+    """A consumer that never chooses an offset by itself."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_max_bytes=FETCH_BYTES_MAX,
+        max_partition_fetch_bytes=FETCH_BYTES_MAX,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        **settings,
+    )
+
+
+async def read_on(kafka: str, starts: Mapping[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
+    """All records from these offsets to where the partitions end now, each partition in order.
+
+    An offset outside of what the partition holds starts at its first record.
+    """
+    reader = consumer(kafka)
+    await reader.start()
+    try:
+        reader.assign(list(starts))
+        first, ends = await reader.beginning_offsets(list(starts)), await reader.end_offsets(list(starts))
+        waiting = set()
+        for partition, start in starts.items():
+            valid = start if first[partition] <= start <= ends[partition] else first[partition]
+            reader.seek(partition, valid)
+            if valid < ends[partition]:
+                waiting.add(partition)
+        while waiting:
+            batches = await reader.getmany(*waiting, timeout_ms=READ_WITHIN_MS, max_records=READ_RECORDS_MAX)
+            if not batches:
+                raise Unavailable(f"Kafka did not give the end of {sorted(waiting)} within {READ_WITHIN_MS} ms")
+            for partition, records in batches.items():
+                for record in records:
+                    if record.offset < ends[partition]:
+                        yield record
+                if records[-1].offset + 1 >= ends[partition]:
+                    waiting.discard(partition)
+    finally:
+        await reader.stop()
