@@ -44,7 +44,10 @@ class SourceAdvanced(Fact, frozen=True):
 
 
 class WorkItemReported(Fact, frozen=True):
-    """One delivery of an issue tracker. `item`: the issue's id at that host, None where the body names no issue."""
+    """One delivery of an issue tracker. `item`: the issue's id at that host, None where the body names no issue.
+
+    `tracker_at`: when it happened by the tracker's clock; several deliveries may share it.
+    """
 
     tracker: str
     host: str
@@ -56,6 +59,15 @@ class WorkItemReported(Fact, frozen=True):
     status: str | None = None
     assignee: str | None = None
     changed: tuple[str, ...] = ()
+    tracker_at: datetime | None = None
+
+
+class DeliveryAltered(Fact, frozen=True):
+    """A tracker's `identifier` came again with other content (`digest`): the first delivery stands."""
+
+    tracker: str
+    identifier: str
+    digest: str
 
 
 CONTRACT = Contract(
@@ -65,5 +77,6 @@ CONTRACT = Contract(
         Kind("RequestClosed", 1, RequestClosed),
         Kind("SourceAdvanced", 1, SourceAdvanced),
         Kind("WorkItemReported", 1, WorkItemReported, personal=("summary", "assignee")),
+        Kind("DeliveryAltered", 1, DeliveryAltered),
     ),
 )

@@ -1,0 +1,1 @@
+"""How the outside speaks: CloudEvents, an ERP's messages, Jira's webhooks; each read by pure functions."""

@@ -1,0 +1,203 @@
+"""CloudEvents 1.0 as they come in: structured, binary and batched over HTTP; structured and binary over Kafka.
+
+Only JSON data is taken. What cannot be read raises NotJson, UnsupportedMedia, WrongShape (all faults named).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import msgspec
+
+from libs.service.errors import Fault, NotJson, UnsupportedMedia, WrongShape, shorten
+from services.gateway.commands import YEARS
+
+STRUCTURED = "application/cloudevents+json"
+BATCHED = "application/cloudevents-batch+json"
+JSON = "application/json"
+BATCH_EVENTS_MAX = 100
+ATTRIBUTE_CHARS_MAX = 200
+HTTP_PREFIX, KAFKA_PREFIX = "ce-", "ce_"
+REQUIRED = ("specversion", "id", "source", "type")
+READ = (*REQUIRED, "time", "timeline", "tenant", "datacontenttype")
+CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
+
+Mode = Literal["structured", "binary", "batched"]
+
+
+@dataclass(frozen=True, slots=True)
+class InboundEvent:
+    """A CloudEvent with JSON data. `timeline` and `tenant` are extensions: see docs/doors.md.
+
+    `time` is in UTC; None when the sender gave none.
+    """
+
+    id: str
+    source: str
+    type: str
+    data: dict[str, Any]
+    time: datetime | None = None
+    timeline: str = ""
+    tenant: str | None = None
+
+
+def mode_of(content_type: str | None) -> Mode:
+    """How the events lie in a message of this content type; raises UnsupportedMedia."""
+    media, _, parameters = (content_type or "").partition(";")
+    media = media.strip().lower()
+    if _charset(parameters) in CHARSETS:
+        if media == STRUCTURED:
+            return "structured"
+        if media == BATCHED:
+            return "batched"
+        if _is_json(media):
+            return "binary"
+    raise UnsupportedMedia(content_type or "", (STRUCTURED, BATCHED, f"{JSON} with ce-* headers"))
+
+
+def read_structured(body: bytes) -> InboundEvent:
+    """One event whose attributes and data are members of one JSON object."""
+    return _of_object(_json(body), "body")
+
+
+def read_batch(body: bytes) -> list[InboundEvent | WrongShape]:
+    """The events of a batch in their order; an element that is no event is returned as what is wrong with it."""
+    elements = _json(body)
+    if not isinstance(elements, list):
+        raise WrongShape([Fault("body", shorten(type(elements).__name__), "a batch is a JSON array of CloudEvents")])
+    if len(elements) > BATCH_EVENTS_MAX:
+        cure = f"send at most {BATCH_EVENTS_MAX} events in one batch"
+        raise WrongShape([Fault("body", f"{len(elements)} events", cure)])
+    return [_or_fault(element, f"body.{index}") for index, element in enumerate(elements)]
+
+
+def read_binary_http(headers: Mapping[str, str], body: bytes) -> InboundEvent:
+    """One event whose attributes are ce-* headers (percent-encoded) and whose body is the data."""
+    found = {
+        name.lower().removeprefix(HTTP_PREFIX): unquote(value)
+        for name, value in headers.items()
+        if name.lower().startswith(HTTP_PREFIX)
+    }
+    return _of_attributes(found, _json(body), HTTP_PREFIX)
+
+
+def read_kafka(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> InboundEvent:
+    """One event of a Kafka record, structured or binary, told apart by its content-type header."""
+    texts = {name.lower(): _text(name, raw) for name, raw in headers}
+    body = value or b""
+    if texts.get("content-type", "").lower().startswith("application/cloudevents"):
+        if mode_of(texts["content-type"]) == "batched":
+            raise UnsupportedMedia(texts["content-type"], (STRUCTURED, f"{JSON} with ce_* headers"))
+        return read_structured(body)
+    mode_of(texts.get("content-type", JSON))
+    found = {name.removeprefix(KAFKA_PREFIX): text for name, text in texts.items() if name.startswith(KAFKA_PREFIX)}
+    return _of_attributes(found, _json(body), KAFKA_PREFIX)
+
+
+def _or_fault(element: Any, where: str) -> InboundEvent | WrongShape:
+    try:
+        return _of_object(element, where)
+    except WrongShape as fault:
+        return fault
+
+
+def _of_object(value: Any, where: str) -> InboundEvent:
+    if not isinstance(value, dict):
+        raise WrongShape([Fault(where, shorten(value), "must be a JSON object: a CloudEvent")])
+    data = value.get("data")
+    if "data_base64" in value:
+        data = _json(_base64(value["data_base64"], where))
+    return _of_attributes(value, data, f"{where}.")
+
+
+def _of_attributes(found: Mapping[str, Any], data: Any, prefix: str) -> InboundEvent:
+    texts, faults = _texts(found, prefix)
+    if "specversion" in texts and texts["specversion"] != "1.0":
+        faults.append(
+            Fault(f"{prefix}specversion", shorten(texts["specversion"]), "only CloudEvents 1.0 are read here")
+        )
+    time, unreadable = _time(texts.get("time"), prefix)
+    faults += unreadable
+    if not _is_json(texts.get("datacontenttype", JSON).partition(";")[0].strip().lower()):
+        faults.append(Fault(f"{prefix}datacontenttype", shorten(texts["datacontenttype"]), f"send {JSON}"))
+    if not isinstance(data, dict):
+        faults.append(Fault("data", shorten(data), "must be a JSON object"))
+    if faults:
+        raise WrongShape(faults)
+    return InboundEvent(
+        id=texts["id"],
+        source=texts["source"],
+        type=texts["type"],
+        data=data,
+        time=time,
+        timeline=texts.get("timeline", ""),
+        tenant=texts.get("tenant"),
+    )
+
+
+def _texts(found: Mapping[str, Any], prefix: str) -> tuple[dict[str, str], list[Fault]]:
+    """The attributes that are read here, as text, and what is wrong with them."""
+    texts: dict[str, str] = {}
+    faults: list[Fault] = []
+    for name in READ:
+        value = found.get(name)
+        if value is None:
+            if name in REQUIRED:
+                faults.append(Fault(f"{prefix}{name}", "", "is missing; every CloudEvent has it"))
+        elif not isinstance(value, str) or not value or len(value) > ATTRIBUTE_CHARS_MAX or not value.isprintable():
+            cure = f"must be printable text of 1 to {ATTRIBUTE_CHARS_MAX} characters"
+            faults.append(Fault(f"{prefix}{name}", shorten(value), cure))
+        else:
+            texts[name] = value
+    return texts, faults
+
+
+def _time(text: str | None, prefix: str) -> tuple[datetime | None, list[Fault]]:
+    if text is None:
+        return None, []
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None and at.year in YEARS:
+            return at.astimezone(UTC), []
+    except (ValueError, OverflowError):
+        pass  # answered below, with the cure
+    return None, [Fault(f"{prefix}time", shorten(text), "must be an instant with a zone, such as 2026-03-02T09:00:00Z")]
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson(f"the body is not JSON in UTF-8: {error}") from error
+
+
+def _base64(value: Any, where: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise WrongShape([Fault(f"{where}.data_base64", shorten(value), "must be base64 of a JSON object")]) from error
+
+
+def _text(name: str, raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise WrongShape([Fault(name, shorten(raw), "must be UTF-8")]) from error
+
+
+def _is_json(media: str) -> bool:
+    return media == JSON or (media.startswith("application/") and media.endswith("+json"))
+
+
+def _charset(parameters: str) -> str:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return ""

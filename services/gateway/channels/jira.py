@@ -1,0 +1,141 @@
+"""Jira's webhooks: the signature over the raw body, and what of the body matters here.
+
+Lenient where Jira is: cloud and server differ, events about comments may name no issue. Strict where a work item would
+be mistaken: an issue has an id and an address, which names the host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from libs.events.entries import entity_id
+from libs.service.errors import Fault, NotJson, Unauthenticated, WrongShape, shorten
+from services.gateway.commands import CHANGES_MAX, NAME_CHARS_MAX, TITLE_CHARS_MAX, YEARS, ReportWorkItem
+
+TRACKER = "jira"
+ALGORITHM = "sha256="
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNKNOWN_HOST = "unknown"
+
+
+def require_signature(raw: bytes, header: str | None, secret: str) -> None:
+    """Raise Unauthenticated unless `header` is this body's HMAC under the shared secret (compared in constant time)."""
+    expected = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+    found = (header or "").strip()
+    if not found.startswith(ALGORITHM):
+        raise Unauthenticated("sign the raw body: X-Hub-Signature: sha256=<hex of HMAC-SHA256 with the webhook secret>")
+    if not hmac.compare_digest(found.removeprefix(ALGORITHM).lower().encode(), expected.encode()):
+        raise Unauthenticated("X-Hub-Signature does not fit this body and the webhook secret; check the secret")
+
+
+def digest_of(raw: bytes) -> str:
+    """The body's hash, by which a delivery is known."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def read(raw: bytes, tenant: str) -> ReportWorkItem:
+    """What a webhook's body reports; raises NotJson or WrongShape."""
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson(f"the body is not JSON in UTF-8: {error}") from error
+    if not isinstance(body, dict):
+        raise WrongShape([Fault("body", shorten(body), "a Jira webhook is a JSON object")])
+    event = _name(body.get("webhookEvent"))
+    if event is None:
+        raise WrongShape(
+            [Fault("webhookEvent", shorten(body.get("webhookEvent")), "names the event, such as jira:issue_updated")]
+        )
+    item, host = _issue(body)
+    digest = digest_of(raw)
+    return ReportWorkItem(
+        delivery=entity_id(tenant, "delivery", digest),
+        work_item=entity_id(tenant, "work-item", f"{host}/{item or digest}"),
+        tracker=TRACKER,
+        host=host,
+        event=_name(body.get("issue_event_type_name")) or event,
+        digest=digest,
+        item=item,
+        key=_name(_at(body, "issue", "key")),
+        summary=_text(_at(body, "issue", "fields", "summary"), TITLE_CHARS_MAX),
+        status=_name(_at(body, "issue", "fields", "status", "name")),
+        assignee=_assignee(_at(body, "issue", "fields", "assignee")),
+        changed=_changed(body),
+        tracker_at=_instant(body.get("timestamp")),
+    )
+
+
+def _issue(body: dict[str, Any]) -> tuple[str | None, str]:
+    """(the issue's id, the host that knows it by this id)."""
+    if body.get("issue") is None:
+        addresses = (value.get("self") for value in body.values() if isinstance(value, dict))
+        return None, next((host for address in addresses if (host := _host(address))), UNKNOWN_HOST)
+    item, host = _at(body, "issue", "id"), _host(_at(body, "issue", "self"))
+    faults = []
+    if isinstance(item, bool) or not isinstance(item, str | int) or not _name(str(item)):
+        faults.append(Fault("issue.id", shorten(item), "an issue has an id"))
+    if host is None:
+        faults.append(Fault("issue.self", shorten(_at(body, "issue", "self")), "an issue has an address with a host"))
+    if faults or host is None:
+        raise WrongShape(faults)
+    return _name(str(item)), host
+
+
+def _host(address: Any) -> str | None:
+    """Host and port of an address: two trackers on one machine are two."""
+    if not isinstance(address, str):
+        return None
+    try:
+        return _name(urlsplit(address).netloc.rpartition("@")[2].lower())
+    except ValueError:
+        return None  # not an address
+
+
+def _assignee(person: Any) -> str | None:
+    """Jira's own pseudonym of a person, else the name: cloud has accountId, server has key or name."""
+    if not isinstance(person, dict):
+        return None
+    return next((found for name in ("accountId", "key", "name") if (found := _name(person.get(name)))), None)
+
+
+def _changed(body: dict[str, Any]) -> tuple[str, ...]:
+    items = _at(body, "changelog", "items")
+    if not isinstance(items, list):
+        return ()
+    fields = (_name(item.get("field")) for item in items[:CHANGES_MAX] if isinstance(item, dict))
+    return tuple(field for field in fields if field is not None)
+
+
+def _instant(milliseconds: Any) -> datetime | None:
+    if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
+        return None
+    try:
+        at = EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None  # a clock that no tracker has
+    return at if at.year in YEARS else None
+
+
+def _at(value: Any, *path: str) -> Any:
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _name(value: Any) -> str | None:
+    return _text(value, NAME_CHARS_MAX)
+
+
+def _text(value: Any, chars_max: int) -> str | None:
+    """Text cut to its bound, without the character that no database holds; None when nothing is left."""
+    if not isinstance(value, str):
+        return None
+    return value.replace("\x00", "")[:chars_max] or None

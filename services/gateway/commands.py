@@ -1,0 +1,99 @@
+"""What may be asked of gateway. The ids are computed at the door, from the tenant and the source's own names."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+
+from libs.events.deciding import Command
+
+NAME_CHARS_MAX = 200
+TITLE_CHARS_MAX = 500
+TEXT_CHARS_MAX = 10_000
+FORM_FIELDS_MAX = 50
+CHANGES_MAX = 100
+YEARS = range(1900, 2200)
+
+
+def _no_nul(text: str) -> str:
+    # PostgreSQL's text and JSON cannot hold it.
+    if "\x00" in text:
+        raise ValueError("must not contain the character U+0000")
+    return text
+
+
+def _in_years(at: AwareDatetime) -> AwareDatetime:
+    if at.year not in YEARS:
+        raise ValueError(f"must lie in the years {YEARS.start} to {YEARS.stop - 1}")
+    return at
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_CHARS_MAX), AfterValidator(_no_nul)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=TITLE_CHARS_MAX), AfterValidator(_no_nul)]
+Text = Annotated[str, StringConstraints(max_length=TEXT_CHARS_MAX), AfterValidator(_no_nul)]
+Timeline = Annotated[str, StringConstraints(max_length=NAME_CHARS_MAX), AfterValidator(_no_nul)]
+Instant = Annotated[AwareDatetime, AfterValidator(_in_years)]
+Form = Annotated[dict[Name, Text], Field(max_length=FORM_FIELDS_MAX)]
+
+
+class ReceiveRequest(Command):
+    """Somebody outside wants something. `case_id` follows from source and reference."""
+
+    case_id: UUID
+    source: Name
+    reference: Name
+    template: Name
+    category: Name
+    title: Title
+    form: Form
+    priority: Name = "normal"
+    department: Name | None = None
+    target_at: Instant | None = None
+    timeline: Timeline = ""
+
+
+class CloseRequest(Command):
+    """The source says that its request is done."""
+
+    case_id: UUID
+    source: Name
+    reference: Name
+    outcome: Text
+    timeline: Timeline = ""
+
+
+class AdvanceSource(Command):
+    """The source promises that nothing of it that occurred up to `up_to` is still to come."""
+
+    source_id: UUID
+    source: Name
+    up_to: Instant
+
+
+class ReportWorkItem(Command):
+    """One delivery of an issue tracker. `delivery` follows from the body's hash, `work_item` from host and issue id."""
+
+    delivery: UUID
+    work_item: UUID
+    tracker: Name
+    host: Name
+    event: Name
+    digest: Name
+    item: Name | None = None
+    key: Name | None = None
+    summary: Title | None = None
+    status: Name | None = None
+    assignee: Name | None = None
+    changed: Annotated[tuple[Name, ...], Field(max_length=CHANGES_MAX)] = ()
+    tracker_at: Instant | None = None
+
+
+class NoteAlteredDelivery(Command):
+    """A tracker sent an identifier again with another body; the first one stands."""
+
+    delivery: UUID
+    tracker: Name
+    identifier: Name
+    digest: Name

@@ -1,0 +1,1 @@
+"""What is taken in once, and what contradicts what was taken in before."""

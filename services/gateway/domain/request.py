@@ -1,0 +1,86 @@
+"""One request of a source: received once, closed once. A message that contradicts an earlier one is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from libs.events.contracts.gateway import RequestClosed, RequestReceived
+from libs.events.deciding import Asked, Decider, Handle
+from libs.events.errors import NotFound, Refusal
+from services.gateway.commands import CloseRequest, ReceiveRequest
+
+RequestFact = RequestReceived | RequestClosed
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    received: RequestReceived | None = None
+    closed: RequestClosed | None = None
+
+
+def evolve(state: Request, fact: RequestFact) -> Request:
+    match fact:
+        case RequestReceived():
+            return replace(state, received=fact)
+        case RequestClosed():
+            return replace(state, closed=fact)
+        case _:
+            assert_never(fact)
+
+
+def receive(state: Request, command: ReceiveRequest, asked: Asked) -> Sequence[RequestReceived]:
+    fact = RequestReceived(
+        source=command.source,
+        reference=command.reference,
+        template=command.template,
+        category=command.category,
+        title=command.title,
+        form=dict(command.form),
+        priority=command.priority,
+        department=command.department,
+        target_at=command.target_at,
+        timeline=command.timeline,
+    )
+    if state.received is None:
+        return [fact]
+    if state.received == fact:
+        return []
+    raise Refusal(
+        "request-received-before",
+        f"{command.source} sent {command.reference} before, with other content; the first one stands",
+        f"来源 {command.source} 之前已发送过 {command.reference}，内容不同；以第一次为准",
+    )
+
+
+def close(state: Request, command: CloseRequest, asked: Asked) -> Sequence[RequestClosed]:
+    if state.received is None:
+        raise NotFound(
+            "request-unknown",
+            f"{command.source} never sent a request {command.reference}; send it first, then close it",
+            f"来源 {command.source} 从未发送请求 {command.reference}；请先发送，再关闭",
+        )
+    if command.timeline != state.received.timeline:
+        raise Refusal(
+            "request-timeline",
+            f"{command.reference} runs on timeline {state.received.timeline!r}, not {command.timeline!r}",
+            f"{command.reference} 的时间线是 {state.received.timeline!r}，不是 {command.timeline!r}",
+        )
+    fact = RequestClosed(command.source, command.reference, command.outcome, command.timeline)
+    if state.closed is None:
+        return [fact]
+    if state.closed == fact:
+        return []
+    raise Refusal(
+        "request-closed-before",
+        f"{command.source} closed {command.reference} before, with another outcome; the first one stands",
+        f"来源 {command.source} 之前已关闭 {command.reference}，结果不同；以第一次为准",
+    )
+
+
+REQUEST = Decider("request", Request(), evolve)
+HANDLES = (
+    Handle(ReceiveRequest, REQUEST, receive, key=lambda command: command.case_id),
+    Handle(CloseRequest, REQUEST, close, key=lambda command: command.case_id),
+)

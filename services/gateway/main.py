@@ -1,0 +1,17 @@
+"""Wiring of gateway."""
+
+from __future__ import annotations
+
+from libs.events.contracts import gateway
+from libs.events.service import Service
+from services.gateway.domain import delivery, request, source
+from services.gateway.views.deliveries import DELIVERIES
+from services.gateway.views.requests import REQUESTS
+from services.gateway.views.work_items import WORK_ITEMS
+
+SERVICE = Service(
+    name="gateway",
+    contract=gateway.CONTRACT,
+    commands=(*request.HANDLES, *source.HANDLES, *delivery.HANDLES),
+    views=(REQUESTS, WORK_ITEMS, DELIVERIES),
+)

@@ -1,0 +1,122 @@
+"""A batch: each event has its own result, each subject keeps its order, a watermark comes after what it promises."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from libs.events.errors import BatonError, CommandReused, NotFound, Unavailable
+from libs.events.handling import Answer, Request, digest_of
+from libs.events.testing import MemoryService, instant
+from libs.service.errors import Fault, WrongShape
+from services.gateway.channels.cloudevents import InboundEvent
+from services.gateway.channels.intake import Intake, Taken, inbound_id
+from services.gateway.main import SERVICE
+from services.gateway.views.requests import REQUESTS
+
+NOW = instant("2026-03-02T09:00+08:00")
+
+
+class Memory:
+    """The service in memory, remembering commands by their ids as the journal does."""
+
+    def __init__(self) -> None:
+        self.service = MemoryService(SERVICE)
+        self.digests: dict[UUID, bytes] = {}
+        self.types: list[str] = []
+        self.away_after = 1_000
+
+    async def ask(self, request: Request) -> Answer:
+        await asyncio.sleep(0)  # let the neighbours run
+        if len(self.types) >= self.away_after:
+            raise Unavailable("the database is away")
+        digest = digest_of(request.command)
+        known = self.digests.get(request.command_id)
+        if known is not None and known != digest:
+            raise CommandReused(request.command_id)
+        facts = () if known else self.service.ask(request.command, by=request.actor, at=request.at)
+        if facts:
+            self.digests[request.command_id] = digest
+        self.types += [type(fact).__name__ for fact in facts]
+        names = tuple(type(fact).__name__ for fact in facts)
+        return Answer(position=1, stream=UUID(int=0), version=1, facts=names, known=known is not None)
+
+
+def _event(name: str, type_: str, data: dict[str, Any], **more: Any) -> InboundEvent:
+    return InboundEvent(id=name, source="erp", type=f"baton.{type_}.v1", data=data, **more)
+
+
+def _placed(order: str) -> InboundEvent:
+    return _event(f"{order}-placed", "order.placed", {"order": order, "customer": "c"})
+
+
+def _shipped(order: str) -> InboundEvent:
+    return _event(f"{order}-shipped", "order.shipped", {"order": order})
+
+
+def _intake(memory: Memory) -> Intake:
+    return Intake(memory, tenant="main", actor="erp-1", now=lambda: NOW)
+
+
+def _short(results: list[Taken | BatonError]) -> list[Any]:
+    return [result.result if isinstance(result, Taken) else type(result) for result in results]
+
+
+async def test_sending_again_is_answered_as_a_duplicate() -> None:
+    memory = Memory()
+    assert _short(await _intake(memory).take_all([_placed("1"), _placed("1")])) == ["accepted", "duplicate"]
+    assert (await _intake(memory).take(_placed("1"))).result == "duplicate"
+    assert memory.types == ["RequestReceived"]
+
+
+async def test_the_same_id_with_other_content_is_refused() -> None:
+    memory = Memory()
+    await _intake(memory).take(_placed("1"))
+    with pytest.raises(CommandReused):
+        await _intake(memory).take(_event("1-placed", "order.placed", {"order": "1", "customer": "another"}))
+
+
+async def test_a_bad_event_does_not_harm_its_neighbours() -> None:
+    memory = Memory()
+    events = [_placed("1"), WrongShape([Fault("body.1", "7", "no")]), _event("x", "nothing", {}), _shipped("2")]
+    results = await _intake(memory).take_all([*events, _shipped("1")])
+    assert _short(results) == ["accepted", WrongShape, WrongShape, NotFound, "accepted"]
+
+
+async def test_events_of_one_subject_are_taken_in_their_order() -> None:
+    memory = Memory()
+    orders = [str(number) for number in range(20)]
+    events = [event(order) for event in (_placed, _shipped) for order in orders]
+    assert set(_short(await _intake(memory).take_all(events))) == {"accepted"}
+    assert all(row.state == "closed" for row in memory.service.rows(REQUESTS))
+
+
+async def test_a_watermark_is_taken_after_all_that_came_before_it_and_before_the_rest() -> None:
+    memory = Memory()
+    mark = _event("mark", "source.advanced", {"up_to": "2026-03-01T00:00:00Z"})
+    await _intake(memory).take_all([_placed("1"), _placed("2"), mark, _placed("3")])
+    assert memory.types == ["RequestReceived", "RequestReceived", "SourceAdvanced", "RequestReceived"]
+
+
+async def test_a_batch_that_was_cut_off_is_sent_again_as_a_whole() -> None:
+    memory = Memory()
+    memory.away_after = 2
+    events = [_placed("1"), _placed("2"), _placed("3")]
+    with pytest.raises(Unavailable):
+        await _intake(memory).take_all(events)
+    memory.away_after = 1_000
+    assert _short(await _intake(memory).take_all(events)) == ["duplicate", "duplicate", "accepted"]
+
+
+async def test_an_event_for_another_tenant_is_refused() -> None:
+    event = _event("1", "order.placed", {"order": "1", "customer": "c"}, tenant="other")
+    with pytest.raises(WrongShape, match="tenant"):
+        await _intake(Memory()).take(event)
+
+
+def test_the_identity_of_an_event_is_its_source_and_its_id() -> None:
+    assert inbound_id("main", "a", "bc") != inbound_id("main", "ab", "c")
+    assert inbound_id("main", "a", "b") != inbound_id("other", "a", "b")

@@ -1,0 +1,1 @@
+"""What came in: requests by case, work items by tracker, deliveries counted."""
