@@ -1,0 +1,228 @@
+"""The journal of one service: append what was decided, hear what others said, read it in the order of its commits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from libs.events.appends import ANY, Append, Appended, AsOf, Head, Heard, HeardOutcome, Offset
+from libs.events.entries import Entry, derived_id
+from libs.events.errors import BatonError, Unavailable
+from libs.events.hearing import HEARD_MAX, Listened, hear
+from libs.events.line import (
+    BACKOFF_S_MAX,
+    BACKOFF_S_MIN,
+    COMMAND_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    SETTINGS,
+    TRANSIENT,
+    Line,
+)
+from libs.events.wake import Wake
+from libs.events.writer import QUEUE_MAX, Writer
+
+__all__ = ["ANY", "HEARD_MAX", "Append", "Appended", "AsOf", "Head", "Heard", "HeardOutcome", "Journal", "Offset"]
+
+READERS_MAX = 4
+READ_ENTRIES_MAX = 10_000
+STREAM_ENTRIES_MAX = 50_000
+READ_TRIES_MAX = 8
+_log = logging.getLogger(__name__)
+
+_COLUMNS = """
+select position, case when decided then sequence end as sequence, id, type, schema_version, stream, version, tenant,
+  subject, actor, command_id, causation_id, correlation_id, traceparent, basis, epoch, occurred_at, recorded_at,
+  noted_at, backfilled, data
+from journal.entries
+"""
+_READ = f"{_COLUMNS} where position > $1 order by position limit $2"
+_READ_DECIDED = f"{_COLUMNS} where decided and sequence > $1 order by sequence limit $2"
+_READ_STREAM = f"{_COLUMNS} where decided and stream = $1 and version > $2 order by version limit $3"
+_POSITION = "select position from journal.entries order by position desc limit 1"
+_FIND = """
+select last.position, last.version, last.noted_at, first.digest
+from journal.entries first
+cross join lateral (
+  select e.position, e.version, e.noted_at from journal.entries e
+  where e.position between first.position and first.position + 99 and e.command_id = first.command_id and e.decided
+  order by e.position desc limit 1) last
+where first.id = $1 and first.decided
+"""
+_HEAD = "select last_position, last_sequence, instant, epoch from journal.head()"
+_AS_OF = "select last_position, final from journal.as_of($1)"
+_POSITION_AT = "select journal.position_at($1) as position"
+_DOMAIN_NOW = "select journal.domain_now() as instant"
+
+
+class Journal:
+    """Open one per process and service: `journal = await Journal.open(dsn, service="tasks")`, and close it.
+
+    `wake` hints that the journal grew. Every call raises Unavailable when the database stays away.
+    """
+
+    def __init__(self, dsn: str, service: str, queue_max: int, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        name = f"baton-{service}"
+        self.wake = Wake(dsn, {**SETTINGS, "application_name": f"{name}-wake"})
+        self._writing, self._hearing, self._heading = (
+            Line(dsn, f"{name}-{what}") for what in ("writer", "hear", "head")
+        )
+        self._writer = Writer(self._writing, self.wake, queue_max)
+        self._tasks = [asyncio.create_task(self._writer.run(), name=f"{name}-writer")]
+        self._tasks.append(asyncio.create_task(self.wake.run(), name=f"{name}-wake"))
+        for task in self._tasks:
+            task.add_done_callback(_report)
+
+    @classmethod
+    async def open(cls, dsn: str, *, service: str, queue_max: int = QUEUE_MAX) -> Journal:
+        """Connect as the service role. Raises Unavailable when the database does not answer."""
+        settings = {**SETTINGS, "application_name": f"baton-{service}-read"}
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=READERS_MAX,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                server_settings=settings,
+            )
+        except TRANSIENT as error:
+            raise Unavailable(f"the database of {service} does not answer ({error!r})") from error
+        return cls(dsn, service, queue_max, pool)
+
+    async def close(self) -> None:
+        """Append what waits (bounded), then let go of every connection. Who still waits is told Unavailable."""
+        await self._writer.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for line in (self._writing, self._hearing, self._heading):
+            line.drop()
+        self._pool.terminate()
+
+    async def append(self, append: Append) -> Appended:
+        """Note the facts of one command, all or nothing; the same command again gets its first result.
+
+        Raises VersionConflict, CommandReused (known with another digest), Unavailable (queue full, or the database
+        stays away: the same append may be sent again, by its ids it is noted once).
+        """
+        return await self._writer.append(append)
+
+    async def hear(
+        self,
+        heard: Sequence[Heard],
+        offsets: Sequence[Offset] = (),
+        parked: Sequence[Any] = (),
+        decided: Sequence[Append] = (),
+        *,
+        term: int | None = None,
+    ) -> list[HeardOutcome]:
+        """Note records, what was decided about them, offsets and parked records in one transaction, all or nothing.
+
+        One outcome per record. Nothing is written when one is `altered`, and when a decided append raises
+        VersionConflict or CommandReused. Raises Undecodable when a record was recorded too far in the future.
+        """
+        outcomes = await hear(self._hearing, Listened(heard, offsets, parked, decided, term))
+        if any(outcome.outcome == "noted" for outcome in outcomes) or decided:
+            self.wake.grew()
+        return outcomes
+
+    async def find(self, command_id: UUID) -> tuple[Appended, bytes] | None:
+        """The first result of a command and the digest of its payload; None when it never decided anything."""
+        rows = await self._fetch(_FIND, derived_id(command_id, "0"))
+        if not rows:
+            return None
+        (row,) = rows
+        return Appended(row["position"], row["version"], row["noted_at"], True), row["digest"]
+
+    async def read(self, after: int, limit: int) -> list[Entry]:
+        """The entries after a position, in order. Nothing is ever inserted before what was read."""
+        return _entries(await self._fetch(_READ, after, _page(limit)))
+
+    async def read_decided(self, after_sequence: int, limit: int) -> list[Entry]:
+        """The service's own entries after a sequence, in order."""
+        return _entries(await self._fetch(_READ_DECIDED, after_sequence, _page(limit)))
+
+    async def read_stream(self, stream: UUID, after_version: int = 0) -> list[Entry]:
+        """One aggregate's entries after a version. Raises BatonError when there are more than STREAM_ENTRIES_MAX."""
+        rows = await self._fetch(_READ_STREAM, stream, after_version, STREAM_ENTRIES_MAX + 1)
+        if len(rows) > STREAM_ENTRIES_MAX:
+            raise BatonError(
+                f"stream {stream} has more than {STREAM_ENTRIES_MAX} entries; give its aggregate a narrower key"
+            )
+        return _entries(rows)
+
+    async def position(self) -> int:
+        """The last position (0: empty), without the append lock."""
+        rows = await self._fetch(_POSITION)
+        return rows[0]["position"] if rows else 0
+
+    async def head(self) -> Head:
+        """The end of the journal under the append lock; it promises that nothing will be noted up to its instant."""
+        (row,) = await self._heading.call(_HEAD)
+        return Head(row["last_position"], row["last_sequence"], row["instant"], row["epoch"])
+
+    async def as_of(self, instant: datetime) -> AsOf:
+        """The last position noted up to an instant, and whether that is final. An instant ahead is never final."""
+        (row,) = await self._fetch(_AS_OF, instant)
+        if not row["final"] and instant <= await self.domain_now():
+            await self.head()
+            (row,) = await self._fetch(_AS_OF, instant)
+        return AsOf(row["last_position"], bool(row["final"]))
+
+    async def position_at(self, instant: datetime) -> int:
+        """The last position noted up to an instant (0: none), final or not."""
+        (row,) = await self._fetch(_POSITION_AT, instant)
+        position: int = row["position"]
+        return position
+
+    async def domain_now(self) -> datetime:
+        """The domain clock as the journal reads it."""
+        (row,) = await self._fetch(_DOMAIN_NOW)
+        instant: datetime = row["instant"]
+        return instant
+
+    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Read with any connection of the pool; after a lost connection with the next one, within bounds."""
+        backoff_s = BACKOFF_S_MIN
+        for attempt in range(1, READ_TRIES_MAX + 1):
+            try:
+                return await self._fetch_once(query, arguments)
+            except TRANSIENT as error:
+                if attempt == READ_TRIES_MAX:
+                    raise Unavailable(f"the journal cannot be read ({error!r})") from error
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+        raise AssertionError("the last try either returned or raised")
+
+    async def _fetch_once(self, query: str, arguments: tuple[object, ...]) -> list[asyncpg.Record]:
+        connection = await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
+        try:
+            return await connection.fetch(query, *arguments)
+        except (asyncio.CancelledError, TimeoutError):
+            connection.terminate()  # after a cancel or a timeout it is not to be trusted
+            raise
+        finally:
+            await self._pool.release(connection)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """These tasks end only by being cancelled."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("%s broke; this journal must be opened anew", task.get_name(), exc_info=error)
+
+
+def _page(limit: int) -> int:
+    if not 1 <= limit <= READ_ENTRIES_MAX:
+        raise ValueError(f"limit={limit}: read 1 to {READ_ENTRIES_MAX} entries at a time")
+    return limit
+
+
+def _entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:
+    return [Entry(**row) for row in rows]

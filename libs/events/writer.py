@@ -1,0 +1,195 @@
+"""The group commit: one writer per process takes what waits, appends it in one transaction, answers each by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import asyncpg
+
+from libs.events.appends import Append, Appended
+from libs.events.errors import CommandReused, Unavailable, VersionConflict
+from libs.events.line import Line
+from libs.events.wake import Wake
+
+QUEUE_MAX = 4_096
+GROUP_APPENDS_MAX = 256
+GROUP_BYTES_MAX = 4 * 1024 * 1024
+CLOSE_WITHIN_S = 10.0
+
+_APPEND = """
+select outcome, last_position, last_version, last_noted_at from journal.append(
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+"""
+_APPEND_ONE = """
+select outcome, last_position, last_version, last_noted_at from journal.append_one(
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+"""
+
+
+class Waiting(NamedTuple):
+    """An append in the queue, and whom to tell."""
+
+    append: Append
+    answer: asyncio.Future[Appended]
+
+
+class Writer:
+    """A bounded queue and the task that empties it."""
+
+    def __init__(self, line: Line, wake: Wake, queue_max: int = QUEUE_MAX) -> None:
+        self._line, self._wake, self._queue_max = line, wake, queue_max
+        self._queue: deque[Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    async def append(self, append: Append) -> Appended:
+        """The result, once it is on disk. A caller that stops waiting harms nobody; its append may yet be noted."""
+        if self._closed:
+            raise Unavailable("this journal is closed; ask a running process")
+        if len(self._queue) >= self._queue_max:
+            raise Unavailable(f"{self._queue_max} appends wait for the journal already; try again in a moment")
+        answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self._queue.append(Waiting(append, answer))
+        self._idle.clear()
+        self._arrived.set()
+        return await answer
+
+    async def run(self) -> None:
+        """Append group after group until cancelled; whoever waits then is told that the journal is closed."""
+        try:
+            while True:
+                await self._arrived.wait()
+                while group := self._take():
+                    await self._settle(group)
+                self._arrived.clear()
+                self._idle.set()
+        finally:
+            self._closed = True
+            for waiting in self._queue:
+                _fail(waiting, Unavailable("the journal closed before this was appended; send it again"))
+            self._queue.clear()
+
+    async def drain(self) -> bool:
+        """Take nothing more and wait until the queue is empty; False when it is not within CLOSE_WITHIN_S."""
+        self._closed = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), CLOSE_WITHIN_S)
+        except TimeoutError:
+            return False
+        return True
+
+    def _take(self) -> list[Waiting]:
+        """The next group: bounded in appends and bytes, without those whose caller has gone."""
+        group: list[Waiting] = []
+        size = 0
+        while self._queue and len(group) < GROUP_APPENDS_MAX and size < GROUP_BYTES_MAX:
+            waiting = self._queue.popleft()
+            if not waiting.answer.done():
+                group.append(waiting)
+                size += waiting.append.size
+        return group
+
+    async def _settle(self, group: Sequence[Waiting]) -> None:
+        """Append a group and answer everybody in it. What the database refuses is searched for by halves."""
+        parts = deque([group])
+        try:
+            while parts:
+                part = parts.popleft()
+                try:
+                    rows = await self._send([waiting.append for waiting in part])
+                except Unavailable as error:
+                    for waiting in part:
+                        _fail(waiting, Unavailable(str(error), error.retry_after_s))
+                except Exception as error:  # noqa: BLE001 - told to the one who asked for it; the others go on
+                    if len(part) == 1:
+                        _fail(part[0], error)
+                        continue
+                    middle = len(part) // 2
+                    parts.extendleft((part[middle:], part[:middle]))
+                else:
+                    self._tell(part, rows)
+        except asyncio.CancelledError:
+            for waiting in group:
+                _fail(waiting, Unavailable("the journal closed while this was appended; send it again"))
+            raise
+
+    def _tell(self, part: Sequence[Waiting], rows: Sequence[asyncpg.Record]) -> None:
+        for waiting, row in zip(part, rows, strict=True):
+            _answer(waiting, row)
+        if any(row["outcome"] == b"o" for row in rows):
+            self._wake.grew()
+
+    async def _send(self, appends: Sequence[Append]) -> list[asyncpg.Record]:
+        if len(appends) == 1:
+            return await self._line.call(_APPEND_ONE, *_one(appends[0]))
+        return await self._line.call(_APPEND, *_columns(appends))
+
+
+def _one(append: Append) -> tuple[object, ...]:
+    return (
+        append.stream,
+        append.expected,
+        append.digest,
+        append.tenant,
+        append.subject,
+        append.actor,
+        append.command_id,
+        append.causation_id,
+        append.correlation_id,
+        append.traceparent,
+        append.basis,
+        append.occurred_at,
+        *zip(*append.facts, strict=True),
+    )
+
+
+def _columns(appends: Sequence[Append]) -> tuple[object, ...]:
+    return (
+        [a.stream for a in appends],
+        [a.expected for a in appends],
+        [len(a.facts) for a in appends],
+        [a.digest for a in appends],
+        [a.tenant for a in appends],
+        [a.subject for a in appends],
+        [a.actor for a in appends],
+        [a.command_id for a in appends],
+        [a.causation_id for a in appends],
+        [a.correlation_id for a in appends],
+        [a.traceparent for a in appends],
+        [a.basis for a in appends],
+        [a.occurred_at for a in appends],
+        *zip(*(fact for a in appends for fact in a.facts), strict=True),
+    )
+
+
+def appended(append: Append, row: asyncpg.Record) -> Appended:
+    """What the database said about an append; raises VersionConflict or CommandReused."""
+    match row["outcome"]:
+        case b"o" | b"k" as outcome:
+            return Appended(row["last_position"], row["last_version"], row["last_noted_at"], outcome == b"k")
+        case b"c":
+            raise VersionConflict(append.stream, append.expected, row["last_version"])
+        case b"r":
+            raise CommandReused(append.command_id)
+        case other:
+            raise AssertionError(f"journal.append answered {other!r}")
+
+
+def _answer(waiting: Waiting, row: asyncpg.Record) -> None:
+    try:
+        result = appended(waiting.append, row)
+    except (VersionConflict, CommandReused) as refusal:
+        _fail(waiting, refusal)
+    else:
+        if not waiting.answer.done():
+            waiting.answer.set_result(result)
+
+
+def _fail(waiting: Waiting, error: Exception) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(error)
