@@ -1,0 +1,138 @@
+"""How a case begins and how its source ends it: opening, the form, routing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from libs.events.contracts.tasks import CaseOpened, CaseRouted, FormCompleted, TemplatePublished
+from libs.events.deciding import Asked
+from libs.events.entries import Fact
+from libs.events.errors import NotFound, Refusal
+from services.tasks.commands import CloseBySource, CompleteForm, OpenCase
+from services.tasks.domain.case import Case
+from services.tasks.domain.choices import (
+    AT_ONCE,
+    CLOSED_BY_SOURCE,
+    CLOSING_RULES,
+    COMPLETE_FORM,
+    FORM_COMPLETED,
+    OPEN_CASE,
+    OPENED,
+    ROUTED,
+    ROUTING_RULES,
+)
+from services.tasks.domain.rights import may
+from services.tasks.domain.unfolding import Unfolding, template_of, unfold
+from services.tasks.views.templates import TEMPLATES
+
+
+def open_case(case: Case, command: OpenCase, asked: Asked) -> Sequence[Fact]:
+    """The same source and reference open one case, however often they ask."""
+    if case.template:
+        return []
+    template = _current(command.template, asked)
+    if not _by_itself(asked.actor):
+        may(OPEN_CASE, case, template, asked)
+    unfolding = Unfolding(case, template, asked)
+    if template.intake == AT_ONCE:
+        routed = _routed(template, command.category, command.department)
+        unfolding.note(_opened(template, command, routed.department))
+        unfolding.reach(OPENED, command.target_at)
+        unfolding.note(routed)
+        unfolding.reach(ROUTED, command.target_at)
+    else:
+        unfolding.note(_opened(template, command, template.opening_department))
+        unfolding.reach(OPENED)
+    return unfolding.facts
+
+
+def complete_form(case: Case, command: CompleteForm, asked: Asked) -> Sequence[Fact]:
+    """A complete form is routed and offered at once. The case stays with its holder until somebody accepts."""
+    unfolding = unfold(case, asked)
+    template = unfolding.template
+    may(COMPLETE_FORM, case, template, asked)
+    if case.responsible:
+        raise Refusal("form-completed", "the form is complete already; offer or rule instead", "表单已完成")
+    form = {**case.form, **command.form}
+    _only_fields_of(template, command.form)
+    _no_field_missing(template, form)
+    unfolding.note(FormCompleted(form, command.category or ""))
+    unfolding.reach(FORM_COMPLETED)
+    unfolding.note(_routed(template, unfolding.case.category, None))
+    unfolding.reach(ROUTED)
+    unfolding.offer(unfolding.case.responsible, note="")
+    return unfolding.facts
+
+
+def close_by_source(case: Case, command: CloseBySource, asked: Asked) -> Sequence[Fact]:
+    """Closes a case whose template leaves that to the source; another process goes on to its own end."""
+    template = template_of(case, asked)
+    if case.closed or not CLOSING_RULES[template.closing_rule](CLOSED_BY_SOURCE):
+        return []
+    unfolding = Unfolding(case, template, asked)
+    unfolding.reach(CLOSED_BY_SOURCE)
+    unfolding.close_if(CLOSED_BY_SOURCE, command.outcome)
+    return unfolding.facts
+
+
+def _by_itself(actor: str) -> bool:
+    """Whether a reaction asks, `<service>/<reaction>`, and not a person."""
+    return "/" in actor
+
+
+def _current(name: str, asked: Asked) -> TemplatePublished:
+    rows = asked.views.rows(TEMPLATES, template=name, current=True)
+    if not rows:
+        raise NotFound(
+            "unknown-template",
+            f"template={name} was never published; publish it or correct the name",
+            f"流程 {name} 尚未发布，请先发布或更正名称",
+        )
+    return rows[0].content
+
+
+def _opened(template: TemplatePublished, command: OpenCase, holder: str) -> CaseOpened:
+    return CaseOpened(
+        case_id=command.case_id,
+        source=command.source,
+        reference=command.reference,
+        template=template.template,
+        template_version=template.version,
+        category=command.category,
+        priority=command.priority,
+        title=command.title,
+        form=command.form,
+        holder=holder,
+        timeline=command.timeline,
+    )
+
+
+def _routed(template: TemplatePublished, category: str, department: str | None) -> CaseRouted:
+    routed = ROUTING_RULES[template.routing_rule](template, category, department)
+    if routed is None:
+        raise Refusal(
+            "no-route",
+            f"category={category} has no line in the routing of {template.template}; correct it or publish a line",
+            f"类别 {category} 在流程“{template.name_zh}”中没有责任部门，请更正类别或发布新的路由",
+        )
+    return routed
+
+
+def _only_fields_of(template: TemplatePublished, form: dict[str, str]) -> None:
+    known = {field.name for field in template.form}
+    if strange := sorted(form.keys() - known):
+        raise Refusal(
+            "unknown-field",
+            f"form has no {', '.join(strange)}; its fields are {', '.join(sorted(known))}",
+            f"表单没有字段 {'、'.join(strange)}",
+        )
+
+
+def _no_field_missing(template: TemplatePublished, form: dict[str, str]) -> None:
+    missing = [field for field in template.form if field.required and not form.get(field.name, "").strip()]
+    if missing:
+        raise Refusal(
+            "fields-missing",
+            f"form lacks {', '.join(field.name for field in missing)}; fill them in",
+            f"表单缺少 {'、'.join(field.label_zh for field in missing)}，请补全",
+        )

@@ -1,0 +1,83 @@
+"""Who may act on a case: named functions that a template's `who` chooses, act by act. Each returns or refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from libs.events.contracts.tasks import TemplatePublished
+from libs.events.deciding import Asked
+from libs.events.errors import Forbidden, Refusal
+from libs.events.views import Look
+from libs.organisation import board, common_superior, contact_of, department_of, lead_of, sits_in
+from services.tasks.domain.case import Case
+from services.tasks.domain.choices import solution_step
+
+
+def may(act: str, case: Case, template: TemplatePublished, asked: Asked) -> None:
+    """Refuses an act that the template does not have, and an actor whom it does not allow."""
+    right = template.who.get(act)
+    if right is None:
+        raise Refusal(
+            "no-such-act",
+            f"template {template.template} v{template.version} has no act '{act}'; publish one that does",
+            f"流程“{template.name_zh}”第 {template.version} 版没有动作“{act}”",
+        )
+    RIGHTS[right](case, template, asked)
+
+
+def of_opening_department(case: Case, template: TemplatePublished, asked: Asked) -> None:
+    """Where the case was opened; before that, where the template opens it."""
+    must_work_in(case.opened_in or template.opening_department, "not-opening-department", asked)
+
+
+def of_holder(case: Case, template: TemplatePublished, asked: Asked) -> None:
+    must_work_in(case.holder, "not-holder", asked)
+
+
+def of_receiver(case: Case, template: TemplatePublished, asked: Asked) -> None:
+    """The department that is asked to take the case; nobody is shut out while nobody is asked."""
+    if case.offer is not None:
+        must_work_in(case.offer.receiver, "not-receiver", asked)
+
+
+def responsible(case: Case, template: TemplatePublished, asked: Asked) -> None:
+    """Who sits in an R seat of the solution."""
+    step = case.seats.get(solution_step(template))
+    seats = step.responsible if step else ()
+    if not any(sits_in(asked.views, asked.actor, seat) for seat in seats):
+        raise _forbidden("not-responsible", asked, f"R: {', '.join(seats) or '-'}")
+
+
+def above_the_conflict(case: Case, template: TemplatePublished, asked: Asked) -> None:
+    allowed = rulers(case, asked.views)
+    if asked.actor not in allowed:
+        raise _forbidden("not-above-the-conflict", asked, ", ".join(allowed) or "-")
+
+
+def rulers(case: Case, look: Look) -> tuple[str, ...]:
+    """Who may rule: the common superior of those who answer for the conflict's departments, and the board."""
+    parties = [contact_of(look, dept, case.holder) or lead_of(look, dept) for dept in case.conflict]
+    above = common_superior(look, *(party for party in parties if party is not None))
+    return (*((above,) if above else ()), *board(look))
+
+
+def must_work_in(department: str, rule: str, asked: Asked) -> None:
+    if department_of(asked.views, asked.actor) != department:
+        raise _forbidden(rule, asked, f"dept:{department}")
+
+
+def _forbidden(rule: str, asked: Asked, allowed: str) -> Forbidden:
+    return Forbidden(
+        rule,
+        f"actor={asked.actor} may not do this; let one of these do it: {allowed}",
+        f"{asked.actor} 无权执行此操作，请由以下人员执行：{allowed}",
+    )
+
+
+RIGHTS: Mapping[str, Callable[[Case, TemplatePublished, Asked], None]] = {
+    "opening-department": of_opening_department,
+    "holder": of_holder,
+    "receiver": of_receiver,
+    "responsible": responsible,
+    "above-the-conflict": above_the_conflict,
+}

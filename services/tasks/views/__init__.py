@@ -1,0 +1,1 @@
+"""What tasks shows: one question, one file."""
