@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime
 
 from libs.events import handling
 from libs.events.deciding import Command
@@ -25,9 +25,9 @@ from libs.events.errors import Unavailable
 from libs.events.projector import Projector
 from libs.events.reading import PAGE_ROWS_MAX, Moment, Reader
 from libs.events.views import View
+from libs.service.answers import Accepted, Page, Shown
 from libs.service.auth import Identity, Role
 from libs.service.errors import Fault, Unauthenticated, WrongShape, shorten
-from libs.service.rows import AsRow
 from libs.service.storable import require_storable
 
 KEY_CHARS_MAX = 200
@@ -37,6 +37,7 @@ PAGE_ROWS = 50
 POSITION_MAX = 2**63 - 1
 POSITION_HEADER = "Baton-Position"
 R = TypeVar("R")
+__all__ = ["Accepted", "Ask", "Asking", "Doors", "Instant", "Page", "Read", "Reading", "Shown", "ask_as", "roles"]
 
 
 class Asks(Protocol):
@@ -53,42 +54,6 @@ class Doors:
     reader: Reader
     projector: Projector
     now: Callable[[], datetime]
-
-
-class Accepted(BaseModel):
-    """What came of a command. `position`: send it back as `after` (or Baton-Position) to read your own write.
-
-    `known`: this key was accepted before, and this is its first result. No `facts` and not known: nothing to change.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    position: int
-    stream: UUID
-    version: int
-    facts: tuple[str, ...]
-    known: bool
-
-
-class Page(BaseModel, Generic[R]):
-    """Rows in order. `next_cursor`: null on the last page. `final`: nothing can still be noted before `as_of`."""
-
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
-
-    rows: tuple[Annotated[R, AsRow], ...]
-    next_cursor: str | None = None
-    as_of: datetime | None = None
-    final: bool | None = None
-
-
-class Shown(BaseModel, Generic[R]):
-    """One row, with the instant it was asked for."""
-
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
-
-    row: Annotated[R, AsRow]
-    as_of: datetime | None = None
-    final: bool | None = None
 
 
 class Asking:
@@ -263,6 +228,16 @@ def roles(*needed: Role) -> Any:
     return Depends(require)
 
 
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("choose an instant between the years 1 and 9999 in UTC") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""An instant with a zone, in UTC from here on."""
+
 _Key = Annotated[
     str | None,
     Header(
@@ -309,7 +284,7 @@ def ask_as(actor: str, tenant: str = "main") -> Any:
 def _reading(
     identity: Annotated[Identity, Depends(identity_of)],
     doors: Annotated[Doors, Depends(doors_of)],
-    as_of: Annotated[AwareDatetime | None, Query(description="what was known at this instant (ISO, with zone)")] = None,
+    as_of: Annotated[Instant | None, Query(description="what was known at this instant (ISO, with zone)")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX)] = PAGE_ROWS,
     cursor: Annotated[
         str | None, Query(max_length=CURSOR_CHARS_MAX, description="next_cursor of the page before")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,7 +14,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """Every number of one service; `lag` and `parked` are set when they are read."""
+    """Every number of one service; lags are set when they are read."""
 
     def __init__(self, service: str) -> None:
         self.registry = CollectorRegistry()
@@ -24,27 +25,40 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.lag = Gauge(
-            "baton_lag_entries",
-            "Entries or records that a part of the machinery is behind by",
+        self._lag = Gauge(
+            "baton_lag",
+            "How far a part is behind: publish, listen, fold, react in entries; timer_lateness in seconds; "
+            "parked and queued in number",
             ("service", "part"),
             registry=self.registry,
         )
-        self.lateness = Gauge(
-            "baton_timer_lateness_seconds", "How overdue the oldest due timer is", ("service",), registry=self.registry
-        )
-        self.parked = Gauge("baton_parked", "Parked records and reactions", ("service",), registry=self.registry)
-        self.position = Gauge("baton_journal_position", "Last journal position", ("service",), registry=self.registry)
-        self.restarts = Counter(
+        self._restarts = Counter(
             "baton_role_restarts",
             "Roles that failed and were started again",
             ("service", "role"),
+            registry=self.registry,
+        )
+        self._groups = Histogram(
+            "baton_append_group_size",
+            "Appends that shared one transaction",
+            ("service",),
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
             registry=self.registry,
         )
         self._service = service
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
+
+    def restarted(self, role: str) -> None:
+        self._restarts.labels(self._service, role).inc()
+
+    def set_lags(self, lags: Mapping[str, float]) -> None:
+        for part, lag in lags.items():
+            self._lag.labels(self._service, part).set(lag)
+
+    def group(self, size: int) -> None:
+        self._groups.labels(self._service).observe(size)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         self.requests.labels(self._service, method, route, str(status)).observe(seconds)

@@ -28,6 +28,7 @@ MEDIA_TYPE = "application/problem+json"
 URN = "urn:baton:problem:"
 FAULTS_MAX = 20
 RETRY_AFTER_S = 1
+REQUESTS_AT_ONCE_MAX = 512
 RETRY_DIVERGED_S = 60
 
 _log = logging.getLogger("baton.problems")
@@ -61,6 +62,7 @@ TABLE: tuple[Sort, ...] = (
     Sort(kernel.Undecodable, 422, "undecodable", "This type or content cannot be read here", "无法读取此类型或内容"),
     Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试"),
     Sort(kernel.NotYet, 503, "not-yet", "The view has not got there yet", "视图尚未更新到所求位置"),
+    Sort(kernel.LeadershipLost, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试"),
     Sort(kernel.Diverged, 503, "diverged", "Writing has stopped until a person decides", "已停止写入，等待人工处理"),
 )
 _BY_STATUS = {
@@ -70,15 +72,16 @@ _BY_STATUS = {
     413: ("body-too-large", "The body is too large", "请求内容过大"),
 }
 _BUG = Sort(Exception, 500, "bug", "This is a fault of ours", "系统内部错误")
-_AWAY = Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试")
+_AWAY_SORT = Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试")
 # The database is away, starting, stopping or too slow: nothing is wrong with the request.
-_AWAY_ERRORS = (
+AWAY: tuple[type[Exception], ...] = (
     ConnectionError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    kernel.Unavailable,
 )
 
 
@@ -104,8 +107,8 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, HTTPException):
         return _of_status(error)
     sort = _sort_of(type(error))
-    if sort is None and isinstance(error, _AWAY_ERRORS):
-        return _problem(_AWAY, "a part that this needs is away; try again", retry_after_s=RETRY_AFTER_S)
+    if sort is None and isinstance(error, AWAY):
+        return _problem(_AWAY_SORT, "a part that this needs is away; try again", retry_after_s=RETRY_AFTER_S)
     if sort is None:
         return _problem(_BUG, "it is logged under this trace id", trace_id=_trace_id())
     problem = _problem(sort, str(error), trace_id=_trace_id())
@@ -158,10 +161,11 @@ async def handle(request: Request, error: Exception) -> Response:
 
 
 class Guard:
-    """ASGI middleware: turns whatever is raised inside into an answer, and logs what is a fault of ours."""
+    """ASGI middleware: bounds how many requests run at once, turns what they raise into answers, logs what is ours."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -174,7 +178,10 @@ class Guard:
             started = started or message["type"] == "http.response.start"
             await send(message)
 
+        self._running += 1
         try:
+            if self._running > REQUESTS_AT_ONCE_MAX:
+                raise kernel.Unavailable(f"more than {REQUESTS_AT_ONCE_MAX} requests at once; try again", RETRY_AFTER_S)
             await self._app(scope, receive, sender)
         except ClientDisconnect:
             _log.info("the client went away", extra={"path": scope["path"]})
@@ -188,6 +195,8 @@ class Guard:
             if started:
                 raise  # half an answer is out: the connection must break
             await response(scope, receive, send)
+        finally:
+            self._running -= 1
 
 
 def _sort_of(error: type[BaseException]) -> Sort | None:

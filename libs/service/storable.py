@@ -6,21 +6,29 @@ A fact that no view can store would stop every fold behind it, so it must not ge
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
 
-from libs.service.errors import Fault, WrongShape, shorten
+from libs.events.appends import DATA_BYTES_MAX
+from libs.service.errors import BodyTooLarge, Fault, WrongShape, shorten
 
 INTEGER_MAX = 2**63 - 1
 DEPTH_MAX = 50
+COMMAND_BYTES_MAX = DATA_BYTES_MAX * 3 // 4
+"""A fact repeats its command's words and adds some of its own."""
 
 
 def require_storable(command: BaseModel) -> None:
-    """Raise WrongShape for the character 0, half a surrogate pair, an integer above 64 bits, or too deep a nesting."""
+    """Raise WrongShape for the character 0, half a surrogate pair, an integer above 64 bits, an instant that UTC has
+    not, or too deep a nesting; BodyTooLarge when the facts of this command would not fit into an entry.
+    """
     faults = list(_faults("body", command.model_dump(), 0))
     if faults:
         raise WrongShape(faults)
+    if len(command.model_dump_json().encode()) > COMMAND_BYTES_MAX:
+        raise BodyTooLarge(COMMAND_BYTES_MAX)
 
 
 def _faults(field: str, value: Any, depth: int) -> Iterator[Fault]:
@@ -32,6 +40,11 @@ def _faults(field: str, value: Any, depth: int) -> Iterator[Fault]:
     elif isinstance(value, int):
         if abs(value) > INTEGER_MAX:
             yield Fault(field, shorten(value), "send an integer of at most 64 bits")
+    elif isinstance(value, datetime):
+        try:
+            value.astimezone(UTC)
+        except OverflowError:
+            yield Fault(field, shorten(value.isoformat()), "send an instant between the years 1 and 9999 in UTC")
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _faults(f"{field} (a name)", name, depth + 1)

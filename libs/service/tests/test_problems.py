@@ -11,6 +11,7 @@ from libs.events.errors import BatonError, Refusal, Undecodable
 from libs.service.bodies import BODY_BYTES_MAX
 from libs.service.errors import VALUE_SHOWN_MAX
 from libs.service.problems import FAULTS_MAX, TABLE, problem_of
+from libs.service.storable import COMMAND_BYTES_MAX
 from libs.service.tests.conftest import REFUSALS, STREAM, Ledger
 
 LINES = f"/v1/sheets/{STREAM}/lines"
@@ -102,8 +103,8 @@ async def test_a_body_above_the_limit_is_413_announced_or_streamed(client: httpx
         assert answer.status_code == 413
         assert answer.json()["type"] == "urn:baton:problem:body-too-large"
         assert str(BODY_BYTES_MAX) in answer.json()["detail"]
-    text = "a" * (BODY_BYTES_MAX - 100)
-    assert (await client.post(LINES, json={"text": text})).status_code == 200
+    for length, status in ((COMMAND_BYTES_MAX - 200, 200), (COMMAND_BYTES_MAX, 413)):
+        assert (await client.post(LINES, json={"text": "a" * length})).status_code == status
     assert len(ledger.requests) == 1
 
 

@@ -1,0 +1,74 @@
+"""Alive, ready, and in numbers: /healthz, /readyz, /metrics. Open without a token, so they tell nothing of anybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from libs.service.metrics import CONTENT_TYPE, Metrics
+from libs.service.problems import AWAY
+from libs.service.roles import Roles
+
+LAG_ENTRIES_MAX = 5_000
+LAGS_WITHIN_S = 2.0
+
+Lags = Mapping[str, float]
+
+
+class Alive(BaseModel):
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    """`lags`: entries or records behind, by part; ready needs each to be at most `lag_max` and no role to be down."""
+
+    ready: bool
+    lag_max: int = LAG_ENTRIES_MAX
+    lags: dict[str, float]
+    down: dict[str, str]
+    restarts: dict[str, int]
+
+
+async def readiness(roles: Roles, lags: Callable[[], Awaitable[Lags]]) -> Readiness:
+    """Whether this process has caught up, by how much it is behind, and what is down."""
+    down = {role.name: role.failure for role in roles.roles if role.failure}
+    found: Lags = {}
+    try:
+        async with asyncio.timeout(LAGS_WITHIN_S):
+            found = await lags()
+    except AWAY as error:
+        down["lags"] = f"cannot be read: {type(error).__name__}"
+    late = {name: lag for name, lag in found.items() if lag > LAG_ENTRIES_MAX}
+    return Readiness(
+        ready=not down and not late,
+        lags=dict(found),
+        down=down,
+        restarts={role.name: role.restarts for role in roles.roles if role.restarts},
+    )
+
+
+def health_router(ready: Callable[[], Awaitable[Readiness]], metrics: Metrics) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    async def alive() -> Alive:
+        return Alive()
+
+    @router.get("/readyz", responses={503: {"model": Readiness, "description": "not ready"}})
+    async def is_ready(response: Response) -> Readiness:
+        found = await ready()
+        if not found.ready:
+            response.status_code = 503
+            response.headers["Retry-After"] = "1"
+        return found
+
+    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def numbers() -> Response:
+        metrics.set_lags((await ready()).lags)
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    return router

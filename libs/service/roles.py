@@ -1,0 +1,70 @@
+"""The roles of one program (publisher, listener, projector …): each runs for ever; one that fails is started again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from libs.events.errors import Diverged
+from libs.service.metrics import Metrics
+
+BACKOFF_S_MIN = 0.2
+BACKOFF_S_MAX = 10.0
+BACKOFF_DIVERGED_S = 60.0
+HEALTHY_AFTER_S = 20.0
+STOP_WITHIN_S = 1.5
+_log = logging.getLogger("baton.roles")
+
+
+@dataclass(slots=True)
+class Role:
+    """One part of the machinery. `failure`: why it is not running now, "" while it runs."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    restarts: int = 0
+    failure: str = ""
+
+
+class Roles:
+    """Runs roles side by side until it is stopped."""
+
+    def __init__(self, roles: Iterable[Role], metrics: Metrics) -> None:
+        self.roles = tuple(roles)
+        self._metrics = metrics
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._keep(role), name=role.name) for role in self.roles]
+
+    async def stop(self) -> None:
+        """Cancel all, and give them STOP_WITHIN_S to end."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            _, pending = await asyncio.wait(self._tasks, timeout=STOP_WITHIN_S)
+            for task in pending:
+                _log.warning("role %s did not end within %s s", task.get_name(), STOP_WITHIN_S)
+
+    async def _keep(self, role: Role) -> None:
+        backoff_s = BACKOFF_S_MIN
+        while True:
+            started_s = time.monotonic()
+            try:
+                await role.run()
+                role.failure = "it ended by itself"
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is shown in readiness, logged, and tried again
+                role.failure = f"{type(error).__name__}: {error}"
+                _log.exception("role %s failed", role.name, extra={"role": role.name, "restarts": role.restarts})
+                if isinstance(error, Diverged):
+                    backoff_s = BACKOFF_DIVERGED_S
+            if time.monotonic() - started_s > HEALTHY_AFTER_S:
+                backoff_s = BACKOFF_S_MIN
+            role.restarts += 1
+            self._metrics.restarted(role.name)
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
+            role.failure = ""
