@@ -18,11 +18,13 @@ from cli.standing import Standing, standing
 from infra.local import Platform, PlatformError, state_dir, supervisor
 from infra.local import ports as port_blocks
 from infra.local.parts import Part
-from infra.local.platform import REAL_CLOCK, Wishes
+from infra.local.platform import REAL_CLOCK, Wishes, project_root
 from infra.local.progress import Progress
+from infra.local.services import installed
 
 FOLLOW_SECONDS = 0.2
 LOG_LINES = 100
+ALL = "all"
 
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
@@ -39,9 +41,11 @@ def up(
     clock: Annotated[
         str, typer.Option(help="`real`, or `held:2025-03-03T09:00:00+08:00` for a clock that stands still")
     ] = REAL_CLOCK,
+    services: Annotated[str, typer.Option(help="`all`, `none`, or some of them, such as `tasks,sla`")] = ALL,
 ) -> None:
     """Start Kafka, PostgreSQL and every service, and keep them running. 启动整个平台。"""
     _check_clock(clock)
+    wishes = Wishes(clock=clock, services=_chosen(services))
     state, progress = state_dir(), Progress()
     known = Platform.at(state, progress)
     if known.running():
@@ -61,7 +65,7 @@ def up(
             f"{origin}; taking the block from {block.base} on and remembering it (baton up --port-base N changes it)"
         )
     began = time.monotonic()
-    platform = Platform(state, block, wishes=Wishes(clock=clock), progress=progress)
+    platform = Platform(state, block, wishes=wishes, progress=progress)
     platform.start()
     supervisor.leave_behind(platform)
     progress.say(f"up after {time.monotonic() - began:.1f} s")
@@ -132,6 +136,19 @@ def _part(name: str) -> Part:
     if name not in parts:
         raise PlatformError(f"there is no part {name!r}: choose one of {', '.join(parts)}")
     return parts[name]
+
+
+def _chosen(services: str) -> tuple[str, ...] | None:
+    if services == ALL:
+        return None
+    there = installed(project_root())
+    chosen = () if services == "none" else tuple(services.split(","))
+    for name in chosen:
+        if name not in there:
+            raise PlatformError(
+                f"--services: there is no service {name!r}: choose from {', '.join(there)}, or all, none"
+            )
+    return chosen
 
 
 def _check_clock(clock: str) -> None:

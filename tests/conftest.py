@@ -25,6 +25,7 @@ import pytest
 from infra.local import Platform
 from infra.local.databases import Database, drop_database
 from infra.local.kafka import create_topics
+from infra.local.platform import Wishes
 from infra.local.ports import random_free
 from tests.engines import Stores, containers, engine_answers
 
@@ -38,7 +39,7 @@ def platform() -> Iterator[Platform]:
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     folder.chmod(0o755)  # the unprivileged PostgreSQL must be able to enter
-    running = Platform(folder / "state", random_free(), services=())
+    running = Platform(folder / "state", random_free(), wishes=Wishes(services=()))
     running.start_foundation()
     yield running
     _remove(running, folder)

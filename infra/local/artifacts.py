@@ -103,14 +103,19 @@ def _fetch_one(jar: Jar, folder: Path, scratch: Path) -> None:
                 f"{jar.group}:{jar.name}:{jar.version} could not be fetched in {DOWNLOAD_TRIES_MAX} tries"
                 f" ({failed}). Check the way to the Maven repository; what was fetched stays in {folder}"
             ) from failed
-        found = _digest(path)
-        if found != jar.sha256:
-            raise ArtifactRefused(
-                f"{jar.filename} has SHA-256 {found}, pinned is {jar.sha256} (infra/artifacts.sha256):"
-                " refused. Try again; if it stays so, the repository serves something else under this name"
-            )
-        path.replace(folder / jar.filename)
+        take(path, jar, folder)
         return
+
+
+def take(fetched: Path, jar: Jar, folder: Path) -> None:
+    """Moves a fetched file to its place if it is the pinned one; refuses it otherwise."""
+    found = _digest(fetched)
+    if found != jar.sha256:
+        raise ArtifactRefused(
+            f"{jar.filename} has SHA-256 {found}, pinned is {jar.sha256} (infra/artifacts.sha256):"
+            " refused. Try again; if it stays so, the repository serves something else under this name"
+        )
+    fetched.replace(folder / jar.filename)
 
 
 def _maven(repo_cache: Path) -> MavenContext:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from infra.local import ports as port_blocks
@@ -27,6 +27,7 @@ from infra.local.postgres import Postgres
 from infra.local.progress import Progress
 from infra.local.secrets import Secrets
 from infra.local.services import ORDER, Service, installed
+from libs.service.issuer import create_keys
 
 REAL_CLOCK = "real"
 STARTS_AT_ONCE = 8
@@ -46,6 +47,8 @@ class Wishes:
     """What a platform was started with; remembered, so that a part restarted later starts the same way."""
 
     clock: str = REAL_CLOCK
+    services: Sequence[str] | None = None
+    """All that are installed unless told."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,11 +58,9 @@ class Platform:
         state: Path,
         ports: Ports,
         *,
-        services: Sequence[str] | None = None,
         wishes: Wishes | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """`services`: all that are installed unless told."""
         self.state = state
         self.ports = ports
         self.wishes = wishes or Wishes()
@@ -68,7 +69,7 @@ class Platform:
         self.kafka = Kafka(state, ports.of("kafka"), ports.of("controller"), self.progress)
         self.postgres = Postgres(state, ports.of("postgres"), self.secrets.password("admin"))
         project = project_root()
-        names = installed(project) if services is None else services
+        names = installed(project) if self.wishes.services is None else self.wishes.services
         self.databases = {name: self.database(name) for name in names}
         self.services = {
             name: Service(name, state, ports.of(name), project, self.environment_of(name)) for name in names
@@ -132,6 +133,7 @@ class Platform:
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / "traces").mkdir(exist_ok=True)
         self.secrets.prepare()
+        create_keys(self.secrets.keys)
         with ThreadPoolExecutor(2, thread_name_prefix="foundation") as pool:
             _all([pool.submit(self._start_postgres), pool.submit(self._start_kafka)])
 
@@ -209,7 +211,7 @@ class Platform:
     def _remember_wishes(self) -> None:
         memory = self.state / "run" / "wishes.json"
         memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps({"clock": self.wishes.clock, "environment": dict(self.wishes.environment)}))
+        memory.write_text(json.dumps(asdict(self.wishes)))
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
