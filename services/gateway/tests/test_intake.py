@@ -81,7 +81,12 @@ async def test_the_same_id_with_other_content_is_refused() -> None:
 
 async def test_a_bad_event_does_not_harm_its_neighbours() -> None:
     memory = Memory()
-    events = [_placed("1"), WrongShape([Fault("body.1", "7", "no")]), _event("x", "nothing", {}), _shipped("2")]
+    events: list[InboundEvent | WrongShape] = [
+        _placed("1"),
+        WrongShape([Fault("body.1", "7", "no")]),
+        _event("x", "nothing", {}),
+        _shipped("2"),
+    ]
     results = await _intake(memory).take_all([*events, _shipped("1")])
     assert _short(results) == ["accepted", WrongShape, WrongShape, NotFound, "accepted"]
 

@@ -18,7 +18,7 @@ from libs.events.entries import Entry
 from libs.events.views import View, on
 
 
-class DeliveriesRow(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveriesRow(msgspec.Struct, frozen=True):
     """`source`: a CloudEvents source, or tracker and host. `up_to`: its watermark, if it sends any."""
 
     source: str

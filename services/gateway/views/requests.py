@@ -12,7 +12,7 @@ from libs.events.entries import Entry
 from libs.events.views import View, on
 
 
-class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
+class RequestRow(msgspec.Struct, frozen=True):
     """`state`: open or closed. Instants are those of the world; `timeline` is "" outside an import."""
 
     case_id: UUID

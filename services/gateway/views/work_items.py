@@ -12,7 +12,7 @@ from libs.events.entries import Entry
 from libs.events.views import View, on
 
 
-class WorkItemRow(msgspec.Struct, frozen=True, kw_only=True):
+class WorkItemRow(msgspec.Struct, frozen=True):
     """The newest report by the tracker's own clock; `deliveries` counts all of them."""
 
     host: str
