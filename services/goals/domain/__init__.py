@@ -1,0 +1,1 @@
+"""What is allowed: goals, KPIs, and how KPIs are measured."""
