@@ -9,198 +9,42 @@ A command answers 200, whether it was new, known before, or changed nothing; `fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Protocol, TypeVar
-from uuid import UUID
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime
 
-from libs.events import handling
-from libs.events.deciding import Command
-from libs.events.entries import derived_id, entity_id, new_id
 from libs.events.errors import Unavailable
-from libs.events.projector import Projector
-from libs.events.reading import PAGE_ROWS_MAX, Moment, Reader
-from libs.events.views import View
+from libs.events.reading import PAGE_ROWS_MAX
 from libs.service.answers import Accepted, Page, Shown
+from libs.service.asking import Asking, command_id
 from libs.service.auth import Identity, Role
 from libs.service.errors import Fault, Unauthenticated, WrongShape, shorten
-from libs.service.storable import require_storable
+from libs.service.querying import Reading
+from libs.service.running import Checked, Doors
 
+__all__ = [
+    "Accepted",
+    "Ask",
+    "Asking",
+    "Checked",
+    "Doors",
+    "Instant",
+    "Page",
+    "Read",
+    "Reading",
+    "Shown",
+    "ask_as",
+    "command_id",
+    "doors_of",
+    "identity_of",
+    "roles",
+]
 KEY_CHARS_MAX = 200
 CURSOR_CHARS_MAX = 2_000
-TOKEN_WAIT_S = 2.0
 PAGE_ROWS = 50
 POSITION_MAX = 2**63 - 1
-POSITION_HEADER = "Baton-Position"
-R = TypeVar("R")
-__all__ = ["Accepted", "Ask", "Asking", "Doors", "Instant", "Page", "Read", "Reading", "Shown", "ask_as", "roles"]
-
-
-class Asks(Protocol):
-    """Handles commands (libs.events.handling.Handler)."""
-
-    async def ask(self, request: handling.Request) -> handling.Answer: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """What the doors of one running service lead to; `now` is the domain clock."""
-
-    handler: Asks
-    reader: Reader
-    projector: Projector
-    now: Callable[[], datetime]
-
-
-class Asking:
-    """Asks commands in the name of one request. Several in one request get ids of their own, in their order."""
-
-    def __init__(
-        self, doors: Doors, identity: Identity, response: Response, *, route: str, key: str | None, expected: int | None
-    ) -> None:
-        self._doors, self._identity, self._response = doors, identity, response
-        self._route, self._key, self._expected = route, key, expected
-        self._asked = 0
-
-    @property
-    def person(self) -> str:
-        return self._identity.person
-
-    @property
-    def tenant(self) -> str:
-        return self._identity.tenant
-
-    @property
-    def roles(self) -> frozenset[str]:
-        return self._identity.roles
-
-    @property
-    def at(self) -> datetime:
-        """The domain clock's now."""
-        return self._doors.now()
-
-    async def __call__(self, command: Command, *, at: datetime | None = None, key: str | None = None) -> Accepted:
-        """Ask this command. `at`: when it happened in the world, for what an import tells (default: now).
-
-        `key`: what makes it the same command whoever brings it, through whichever door of this service, such as
-        `source/id` of an event (default: the request's Idempotency-Key, which holds for one actor and route).
-        """
-        require_storable(command)
-        answer = await self._doors.handler.ask(
-            handling.Request(
-                command=command,
-                tenant=self.tenant,
-                actor=self.person,
-                command_id=self._command_id(key),
-                at=at or self.at,
-                expected=self._expected,
-            )
-        )
-        self._response.headers["ETag"] = f'"{answer.version}"'
-        self._response.headers[POSITION_HEADER] = str(answer.position)
-        return Accepted.model_validate(answer, from_attributes=True)
-
-    def _command_id(self, key: str | None) -> UUID:
-        if key is not None:
-            return command_id(self.tenant, "", "", key)
-        nth, self._asked = self._asked, self._asked + 1
-        if self._key is None:
-            return new_id()
-        return command_id(self.tenant, self.person, self._route, self._key if nth == 0 else f"{self._key}#{nth}")
-
-
-def command_id(tenant: str, actor: str, route: str, key: str) -> UUID:
-    """The id of a command by its idempotency key; a key that is a UUIDv7 hands on its time prefix (faster to insert).
-
-    With actor and route empty, it is the same command whoever brings it, through whichever door.
-    """
-    scope = f"{tenant}/{actor}/{route}"
-    try:
-        cause = UUID(key.partition("#")[0])
-    except ValueError:
-        cause = None
-    if cause is None or cause.version != 7:
-        cause = entity_id(tenant, "command", key)
-    return derived_id(cause, scope, key)
-
-
-class Reading:
-    """Reads views in the name of one request, now or `as_of`, one page at a time."""
-
-    def __init__(
-        self,
-        doors: Doors,
-        identity: Identity,
-        *,
-        as_of: datetime | None,
-        limit: int,
-        cursor: str | None,
-        after: int | None,
-    ) -> None:
-        self._doors, self._identity = doors, identity
-        self.as_of, self._limit, self._cursor, self._after = as_of, limit, cursor, after
-        self._moment: Moment | None = None
-        self._settled = False
-
-    @property
-    def person(self) -> str:
-        return self._identity.person
-
-    @property
-    def tenant(self) -> str:
-        return self._identity.tenant
-
-    @property
-    def roles(self) -> frozenset[str]:
-        return self._identity.roles
-
-    @property
-    def at(self) -> datetime:
-        """The instant that the answer is about: `as_of`, or the domain clock's now (for lags in days, red, due …)."""
-        return self.as_of or self._doors.now()
-
-    @property
-    def final(self) -> bool | None:
-        """Whether the answer as of that instant can still change; None when nothing was read, or it is about now."""
-        return self._moment.final if self._moment else None
-
-    async def row(self, view: View[R], key: Any) -> R | None:
-        """The row with this key, or None; waits for the position that the request named (bounded, then NotYet)."""
-        await self._settle()
-        return await self._doors.reader.row(view, key, tenant=self.tenant, at=self._moment)
-
-    def shown(self, row: R) -> Shown[R]:
-        """The answer that shows one row."""
-        return Shown(row=row, as_of=self.as_of, final=self.final)
-
-    async def page(
-        self, view: View[R], *, equal: Mapping[str, Any] | None = None, order: Sequence[str] = ()
-    ) -> Page[R]:
-        """One page of the rows whose columns equal these values (None is no filter), by `order` and then by key."""
-        await self._settle()
-        page = await self._doors.reader.page(
-            view,
-            tenant=self.tenant,
-            equal=equal,
-            order=order,
-            limit=self._limit,
-            cursor=self._cursor,
-            at=self._moment,
-        )
-        return Page(rows=page.rows, next_cursor=page.next_cursor, as_of=page.as_of, final=page.final)
-
-    async def _settle(self) -> None:
-        if self._settled:
-            return
-        if self._after is not None:
-            await self._doors.projector.wait(self._after, TOKEN_WAIT_S)
-        if self.as_of is not None:
-            self._moment = await self._doors.reader.moment(self.as_of)
-        self._settled = True
 
 
 def identity_of(request: Request) -> Identity:

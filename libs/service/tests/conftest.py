@@ -27,11 +27,12 @@ from libs.events.errors import (
     VersionConflict,
 )
 from libs.events.handling import Answer, Request, digest_of
+from libs.events.reading import BadQuestion
 from libs.events.reading import Page as ReadPage
 from libs.events.views import View
 from libs.service.app import create_app
 from libs.service.auth import Verifier
-from libs.service.doors import Accepted, Ask, Doors, Page, Read, Shown, roles
+from libs.service.doors import Accepted, Ask, Checked, Doors, Page, Read, Shown, roles
 from libs.service.issuer import create_keys, token
 from libs.service.metrics import Metrics
 from libs.service.settings import AUDIENCE, LOCAL_ISSUER
@@ -97,6 +98,8 @@ class Ledger:
         return next((row for row in self.rows if row.sheet == key), None)
 
     async def page(self, view: View[Any], **question: Any) -> ReadPage[Any]:
+        if question["cursor"] is not None:
+            raise BadQuestion("cursor", question["cursor"], "take it unchanged from next_cursor")
         return ReadPage(self.rows, None)
 
 
@@ -149,7 +152,7 @@ def app(keys: Path, ledger: Ledger) -> FastAPI:
     app = create_app(
         "lines", [router_of(ledger)], verifier=Verifier(keys, LOCAL_ISSUER, AUDIENCE), metrics=Metrics("lines")
     )
-    app.state.doors = Doors(ledger, cast(Any, ledger), cast(Any, ledger), lambda: NOW)
+    app.state.doors = Doors(Checked(ledger), cast(Any, ledger), cast(Any, ledger), lambda: NOW, dict)
     return app
 
 

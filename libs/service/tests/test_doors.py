@@ -109,6 +109,7 @@ async def test_a_query_waits_for_the_position_that_it_names(client: httpx.AsyncC
     [
         "as_of=2026-11-02",
         "as_of=2026-11-02T10:00:00",
+        "cursor=abc",
         "as_of=soon",
         "as_of=0001-01-01T00:00:00%2B14:00",
         "as_of=9999-12-31T23:59:59-01:00",

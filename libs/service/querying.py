@@ -1,0 +1,108 @@
+"""Asking views in the name of one request: now or as of an instant, one page at a time, after one's own write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import asyncpg
+
+from libs.events.reading import BadQuestion, Moment
+from libs.events.views import View
+from libs.service.answers import Page, Shown
+from libs.service.auth import Identity
+from libs.service.errors import Fault, WrongShape, shorten
+from libs.service.running import Doors
+
+TOKEN_WAIT_S = 2.0
+R = TypeVar("R")
+
+
+class Reading:
+    """Reads views in the name of one request, now or `as_of`, one page at a time."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        identity: Identity,
+        *,
+        as_of: datetime | None,
+        limit: int,
+        cursor: str | None,
+        after: int | None,
+    ) -> None:
+        self._doors, self._identity = doors, identity
+        self.as_of, self._limit, self._cursor, self._after = as_of, limit, cursor, after
+        self._moment: Moment | None = None
+        self._settled = False
+
+    @property
+    def person(self) -> str:
+        return self._identity.person
+
+    @property
+    def tenant(self) -> str:
+        return self._identity.tenant
+
+    @property
+    def roles(self) -> frozenset[str]:
+        return self._identity.roles
+
+    @property
+    def at(self) -> datetime:
+        """The instant that the answer is about: `as_of`, or the domain clock's now (for lags in days, red, due …)."""
+        return self.as_of or self._doors.now()
+
+    @property
+    def final(self) -> bool | None:
+        """Whether the answer as of that instant can still change; None when nothing was read, or it is about now."""
+        return self._moment.final if self._moment else None
+
+    async def row(self, view: View[R], key: Any) -> R | None:
+        """The row with this key, or None; waits for the position that the request named (bounded, then NotYet)."""
+        await self._settle()
+        with _asked_wrongly():
+            return await self._doors.reader.row(view, key, tenant=self.tenant, at=self._moment)
+
+    def shown(self, row: R) -> Shown[R]:
+        """The answer that shows one row."""
+        return Shown(row=row, as_of=self.as_of, final=self.final)
+
+    async def page(
+        self, view: View[R], *, equal: Mapping[str, Any] | None = None, order: Sequence[str] = ()
+    ) -> Page[R]:
+        """One page of the rows whose columns equal these values (None is no filter), by `order` and then by key."""
+        await self._settle()
+        with _asked_wrongly():
+            page = await self._doors.reader.page(
+                view,
+                tenant=self.tenant,
+                equal=equal,
+                order=order,
+                limit=self._limit,
+                cursor=self._cursor,
+                at=self._moment,
+            )
+        return Page(rows=page.rows, next_cursor=page.next_cursor, as_of=page.as_of, final=page.final)
+
+    async def _settle(self) -> None:
+        if self._settled:
+            return
+        if self._after is not None:
+            await self._doors.projector.wait(self._after, TOKEN_WAIT_S)
+        if self.as_of is not None:
+            self._moment = await self._doors.reader.moment(self.as_of)
+        self._settled = True
+
+
+@contextmanager
+def _asked_wrongly() -> Iterator[None]:
+    """What the view cannot be asked, and values that its columns cannot hold, are the asker's to mend."""
+    try:
+        yield
+    except BadQuestion as error:
+        raise WrongShape([Fault(f"query.{error.field}", shorten(error.value), error.cure)]) from error
+    except asyncpg.DataError as error:
+        raise WrongShape([Fault("query", shorten(str(error)), "ask for a value that this column can hold")]) from error
