@@ -73,6 +73,11 @@ def derived_id(cause: UUID, *parts: str) -> UUID:
     return _uuid7(int.from_bytes(cause.bytes[:6], "big"), digest)
 
 
+def id_at(instant: datetime, *parts: str) -> UUID:
+    """The id of something that is named by an instant and these parts, such as a timer that fell due."""
+    return _uuid7(int(instant.timestamp() * 1000), hashlib.sha256("/".join(parts).encode()).digest())
+
+
 def _uuid7(unix_ms: int, entropy: bytes) -> UUID:
     value = (unix_ms << 80) | int.from_bytes(entropy[:10], "big")
     value = (value & ~(0xF << 76)) | (0x7 << 76)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,9 @@ from libs.events.deciding import Asked, Command, Handle
 from libs.events.entries import Entry, Fact, derived_id, stream_id
 from libs.events.errors import CommandReused, VersionConflict
 from libs.events.journal import Append, Appended, Journal
+from libs.events.looking import DatabaseLooks
 from libs.events.service import Service
+from libs.events.tracing import traceparent
 from libs.events.views import Look
 
 ATTEMPTS_MAX = 5
@@ -26,16 +28,13 @@ STREAM_QUEUES_MAX = 4_096
 _tracer = trace.get_tracer("baton")
 
 
-class Looks(Protocol):
-    """Where views are read for decisions: runs pure code and gives it the rows that it asks for."""
-
-    async def run(self, tenant: str, pure: Any, position: int | None = None) -> tuple[Any, int]:
-        """(result of `pure(look)`, the position at which the views were read)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command with its circumstances. `cause` is the entry that it follows from, if any."""
+    """A command with its circumstances. `cause` is the entry that it follows from, if any.
+
+    `expected`: the stream version that must still stand (None: whatever stands). `basis`: decide on the views as of
+    this position (None: on the newest, this process's own last append included).
+    """
 
     command: Command
     tenant: str
@@ -45,6 +44,8 @@ class Request:
     cause: Entry | None = None
     traceparent: str = ""
     expected: int | None = None
+    basis: int | None = None
+    confirmed: bool = True
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +61,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Handler:
     """Handles every command of one service. Commands on one stream queue up inside the process."""
 
-    def __init__(self, service: Service, journal: Journal, looks: Looks) -> None:
+    def __init__(self, service: Service, journal: Journal, looks: DatabaseLooks) -> None:
         self._service, self._journal, self._looks = service, journal, looks
         self._language = service.language
         self._handles = {handle.command: handle for handle in service.commands}
+        self._last_position = 0
         self._queues: OrderedDict[UUID, asyncio.Lock] = OrderedDict()
 
     async def ask(self, request: Request) -> Answer:
@@ -95,15 +97,16 @@ class Handler:
             state = handle.decider.evolve(state, self._language.decode(entry.type, entry.schema_version, entry.data))
 
         def decide(look: Look) -> Sequence[Fact]:
-            asked = Asked(request.tenant, request.actor, request.at, look)
+            asked = Asked(request.tenant, request.actor, request.at, look, request.confirmed)
             return handle.decide(state, request.command, asked)
 
-        facts, basis = await self._looks.run(request.tenant, decide)
+        facts, basis = await self._looks.run(request.tenant, decide, position=request.basis, after=self._last_position)
         if not facts:
             position = entries[-1].position if entries else 0
             return Answer(position=position, stream=stream, version=version, facts=(), known=False)
         append = self._append(handle, stream, version, digest, request, facts, basis)
         appended = await self._journal.append(append)
+        self._last_position = max(self._last_position, appended.position)
         types = tuple(type_ for _, type_, _, _ in append.facts)
         return Answer(
             position=appended.position, stream=stream, version=appended.version, facts=types, known=appended.known
@@ -117,7 +120,7 @@ class Handler:
         digest: bytes,
         request: Request,
         facts: Sequence[Fact],
-        basis: int,
+        basis: int | None,
     ) -> Append:
         subject = (handle.subject or handle.key)(request.command)
         cause = request.cause
@@ -135,7 +138,7 @@ class Handler:
             digest=digest,
             causation_id=cause.id if cause else None,
             correlation_id=cause.correlation_id if cause else subject,
-            traceparent=request.traceparent or _traceparent(),
+            traceparent=request.traceparent or traceparent(),
             basis=basis,
             occurred_at=request.at,
         )
@@ -161,11 +164,3 @@ def _first_result(known: tuple[Appended, bytes], digest: bytes, stream: UUID, re
     if first_digest != digest:
         raise CommandReused(request.command_id)
     return Answer(position=appended.position, stream=stream, version=appended.version, facts=(), known=True)
-
-
-def _traceparent() -> str:
-    """The W3C traceparent of the current span, "" outside a trace."""
-    context = trace.get_current_span().get_span_context()
-    if not context.is_valid:
-        return ""
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"

@@ -1,0 +1,174 @@
+"""The projector: folds new journal entries into every view of a service, in batches, checkpoint in the same commit.
+
+One runs per service (a session lock decides); views at the same position are folded from one decoded batch, and one
+that is new or was rebuilt catches up by itself first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+from opentelemetry import trace
+
+from libs.events.contract import Language, Opaque
+from libs.events.entries import Entry, Fact
+from libs.events.errors import NotYet
+from libs.events.folding import apply, lines_by_fact, touches
+from libs.events.journal import Journal
+from libs.events.service import Service
+from libs.events.tables import Session, Table, table_of
+from libs.events.views import View
+
+BATCH_ENTRIES_MAX = 2_000
+POLL_S = 1.0
+WAIT_POLL_S = 0.05
+_tracer = trace.get_tracer("baton")
+
+
+class Decoded(NamedTuple):
+    """An entry with its fact, decoded once for all views."""
+
+    entry: Entry
+    fact: Fact
+
+
+class Decoder:
+    """Decodes the entries with these facts (`Fact` itself: all of them); others are passed over."""
+
+    def __init__(self, language: Language, facts: Iterable[type[Fact]]) -> None:
+        facts = frozenset(facts)
+        self._language, self._all = language, Fact in facts
+        self._types = language.types_of(facts)
+
+    def decode(self, entries: Iterable[Entry]) -> list[Decoded]:
+        return [Decoded(entry, self._fact(entry)) for entry in entries if self._all or entry.type in self._types]
+
+    def _fact(self, entry: Entry) -> Fact:
+        if self._all and not self._language.knows(entry.type):
+            return Opaque()
+        return self._language.decode(entry.type, entry.schema_version, entry.data)
+
+
+async def fold_batch(connection: Session, table: Table[Any], batch: Sequence[Decoded]) -> None:
+    """Fold a batch into one table and its past, inside the caller's transaction."""
+    lines = lines_by_fact(table.view)
+    work = [touch for entry, fact in batch for touch in touches(table.view, lines, entry, fact)]
+    if not work:
+        return
+    live = await table.load(connection, list(dict.fromkeys(touch.key for touch in work)))
+    before = dict(live)
+    past = apply(live, work)
+    await table.store(connection, ((key, held) for key, held in live.items() if held is not before[key]))
+    await table.keep(connection, past)
+
+
+def folded(views: Iterable[View[Any]]) -> frozenset[type[Fact]]:
+    """The facts that these views fold."""
+    return frozenset(line.fact for view in views for line in view.folds)
+
+
+class Projector:
+    """Folds the journal into the service's live views until it is stopped."""
+
+    def __init__(self, service: Service, journal: Journal, pool: asyncpg.Pool) -> None:
+        self._journal, self._pool = journal, pool
+        self.tables = {view: table_of(service, view) for view in service.views}
+        self._decoder = Decoder(service.language, folded(service.views))
+        self._moved = asyncio.Condition()
+        self._position = 0
+
+    async def prepare(self) -> None:
+        """Create the tables and checkpoints that are missing. Safe to call from several processes at once."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(hashtext('baton.views'))")
+            for table in self.tables.values():
+                await table.create(connection)
+                await connection.execute(
+                    "insert into views.checkpoint (name, position) values ($1, 0) on conflict do nothing", table.name
+                )
+
+    async def run(self) -> None:
+        """Fold for ever. An entry that cannot be decoded or folded raises: the service says so and folds nothing."""
+        async with self._pool.acquire() as leader:
+            await leader.execute("select pg_advisory_lock(hashtext('baton.projector'))", timeout=None)
+            while True:
+                seen = self._journal.wake.count
+                if not await self.step():
+                    await self._journal.wake.wait(POLL_S, since=seen)
+
+    async def step(self) -> bool:
+        """Fold one batch; False when there was nothing to fold."""
+        names = {table.name: table for table in self.tables.values()}
+        async with self._pool.acquire() as connection:
+            records = await connection.fetch(
+                "select name, position from views.checkpoint where name = any($1)", list(names)
+            )
+            positions = {record["name"]: record["position"] for record in records}
+            lowest = min(positions.values(), default=0)
+            behind = sorted(name for name, position in positions.items() if position == lowest)
+            until = min((p for p in positions.values() if p > lowest), default=None)
+            entries = await self._journal.read(lowest, BATCH_ENTRIES_MAX)
+            if until is not None:
+                entries = [entry for entry in entries if entry.position <= until]
+            if not entries or not behind:
+                await self._announce(lowest)
+                return False
+            with _tracer.start_as_current_span("fold", attributes={"baton.entries": len(entries)}):
+                batch = self._decoder.decode(entries)
+                async with connection.transaction():
+                    await self._lock(connection, behind, lowest)
+                    for name in behind:
+                        await fold_batch(connection, names[name], batch)
+                    await connection.execute(
+                        "update views.checkpoint set position = $2, updated_at = clock_timestamp() "
+                        "where name = any($1)",
+                        behind,
+                        entries[-1].position,
+                    )
+        await self._announce(entries[-1].position if until is None else min(entries[-1].position, until))
+        return True
+
+    async def _lock(self, connection: Session, names: list[str], position: int) -> None:
+        held = await connection.fetch(
+            "select position from views.checkpoint where name = any($1) order by name for update", names
+        )
+        if any(record["position"] != position for record in held):
+            raise RuntimeError(f"views {names} were folded by another process past position {position}")
+
+    async def _announce(self, position: int) -> None:
+        async with self._moved:
+            if position > self._position:
+                self._position = position
+                self._moved.notify_all()
+
+    async def position(self) -> int:
+        """The position up to which every live view has been folded."""
+        if not self.tables:
+            return await self._journal.position()
+        names = [table.name for table in self.tables.values()]
+        lowest: int | None = await self._pool.fetchval(
+            "select min(position) from views.checkpoint where name = any($1)", names
+        )
+        return lowest or 0
+
+    async def wait(self, position: int, timeout_s: float) -> None:
+        """Until every view has folded `position`; raises NotYet after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._position < position:
+                    if await self.position() >= position:
+                        return
+                    await self._moved_or_poll()
+        except TimeoutError:
+            raise NotYet(f"the views have not reached position {position} within {timeout_s} s; retry") from None
+
+    async def _moved_or_poll(self) -> None:
+        """Another process may be the one that folds: so a poll stands behind the wake-up."""
+        try:
+            async with asyncio.timeout(WAIT_POLL_S), self._moved:
+                await self._moved.wait()
+        except TimeoutError:
+            return

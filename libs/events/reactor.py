@@ -1,0 +1,171 @@
+"""The reactor: runs reactions on noted entries, in order per subject, once each.
+
+A reaction's commands have ids derived from the entry and the reaction's name, so running it again changes nothing; the
+checkpoint only saves work. It follows the views: a reaction sees them as of its entry's position. Backfilled entries
+and entries from before a reaction was registered are passed over. One that is refused or raises is parked with its
+reason, and the subjects' later entries go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import asyncpg
+from opentelemetry import trace
+
+from libs.events.entries import Entry, Fact, derived_id
+from libs.events.errors import Unavailable, VersionConflict
+from libs.events.handling import Handler, Request
+from libs.events.journal import Journal
+from libs.events.looking import DatabaseLooks
+from libs.events.projector import Decoded, Decoder, Projector
+from libs.events.reactions import Reaction
+from libs.events.service import Service
+from libs.events.tracing import following
+
+BATCH_ENTRIES_MAX = 500
+SUBJECTS_AT_ONCE_MAX = 32
+COMMANDS_MAX = 1_000
+TRIES_MAX = 5
+BACKOFF_S = 0.2
+FOLD_WITHIN_S = 5.0
+POLL_S = 1.0
+_log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("baton")
+
+
+class ParksReactions(Protocol):
+    """Where a reaction that is refused or raises is put on record (libs.events.parking.Parking)."""
+
+    async def park_reaction(self, name: str, entry: Entry, reason: str) -> None: ...
+
+
+class Reactor:
+    """Runs one service's reactions until it is stopped; one process does it at a time."""
+
+    def __init__(
+        self,
+        service: Service,
+        journal: Journal,
+        projector: Projector,
+        looks: DatabaseLooks,
+        handler: Handler,
+        parking: ParksReactions,
+        pool: asyncpg.Pool,
+    ) -> None:
+        self._service, self._journal, self._projector = service, journal, projector
+        self._looks, self._handler, self._parking, self._pool = looks, handler, parking, pool
+        self._reactions = {reaction.name: reaction for reaction in service.reactions}
+        self._decoder = Decoder(service.language, (fact for reaction in service.reactions for fact in reaction.on))
+        self._starts: dict[str, int] = {}
+
+    async def prepare(self) -> None:
+        """Register reactions that are new: they act on what is noted from now on (on an empty journal: on all)."""
+        head = await self._journal.position()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "insert into views.checkpoint (name, position) values ('reactions', 0) on conflict do nothing"
+            )
+            await connection.executemany(
+                "insert into views.reaction (name, start_position) values ($1, $2) on conflict do nothing",
+                [(name, head) for name in self._reactions],
+            )
+            records = await connection.fetch("select name, start_position from views.reaction")
+        self._starts = {record["name"]: record["start_position"] for record in records}
+
+    async def run(self) -> None:
+        """React for ever."""
+        async with self._pool.acquire() as leader:
+            await leader.execute("select pg_advisory_lock(hashtext('baton.reactor'))", timeout=None)
+            while True:
+                seen = self._journal.wake.count
+                if not await self.step():
+                    await self._journal.wake.wait(POLL_S, since=seen)
+
+    async def position(self) -> int:
+        """The position up to which every reaction has run."""
+        found: int | None = await self._pool.fetchval("select position from views.checkpoint where name = 'reactions'")
+        return found or 0
+
+    async def step(self) -> bool:
+        """React to one batch; False when there was none."""
+        position = await self.position()
+        entries = await self._journal.read(position, BATCH_ENTRIES_MAX)
+        if not entries:
+            return False
+        last = entries[-1].position
+        batch = self._decoder.decode(entry for entry in entries if not entry.backfilled)
+        if batch:
+            await self._projector.wait(last, FOLD_WITHIN_S)
+            room = asyncio.Semaphore(SUBJECTS_AT_ONCE_MAX)
+            async with asyncio.TaskGroup() as tasks:
+                for same_subject in _by_subject(batch):
+                    tasks.create_task(self._in_order(same_subject, room))
+        await self._pool.execute(
+            "update views.checkpoint set position = $1, updated_at = clock_timestamp() "
+            "where name = 'reactions' and position < $1",
+            last,
+        )
+        return True
+
+    async def retry(self, name: str, position: int) -> None:
+        """Run one parked reaction again; raises what it raises."""
+        (entry,) = await self._journal.read(position - 1, 1)
+        (decoded,) = self._decoder.decode((entry,))
+        await self._react(self._reactions[name], decoded)
+
+    async def _in_order(self, batch: Sequence[Decoded], room: asyncio.Semaphore) -> None:
+        async with room:
+            for decoded in batch:
+                for reaction in self._service.reactions:
+                    wanted = type(decoded.fact) in reaction.on or Fact in reaction.on
+                    if wanted and decoded.entry.position > self._starts[reaction.name]:
+                        await self._react_or_park(reaction, decoded)
+
+    async def _react_or_park(self, reaction: Reaction, decoded: Decoded) -> None:
+        for attempt in range(1, TRIES_MAX + 1):
+            try:
+                await self._react(reaction, decoded)
+            except (Unavailable, VersionConflict):
+                if attempt == TRIES_MAX:
+                    raise  # the database is away: the role is started anew and begins again at its checkpoint
+                await asyncio.sleep(BACKOFF_S * 2**attempt)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                raise  # likewise: nothing is wrong with the reaction
+            except Exception as error:  # noqa: BLE001 - parked with its reason: a bug in one must not stop the others
+                _log.exception("reaction %s on %s parked", reaction.name, decoded.entry.id)
+                await self._parking.park_reaction(reaction.name, decoded.entry, f"{type(error).__name__}: {error}")
+                return
+            else:
+                return
+
+    async def _react(self, reaction: Reaction, decoded: Decoded) -> None:
+        entry, fact = decoded
+        with following(_tracer, f"react {reaction.name}", entry.traceparent):
+            commands, _ = await self._looks.run(
+                entry.tenant, lambda look: list(reaction.react(fact, entry, look)), position=entry.position
+            )
+            if len(commands) > COMMANDS_MAX:
+                raise ValueError(f"reaction {reaction.name} asks for {len(commands)} commands; at most {COMMANDS_MAX}")
+            for number, command in enumerate(commands):
+                await self._handler.ask(
+                    Request(
+                        command=command,
+                        tenant=entry.tenant,
+                        actor=f"{self._service.name}/{reaction.name}",
+                        command_id=derived_id(entry.id, reaction.name, str(number)),
+                        at=entry.occurred_at,
+                        cause=entry,
+                        basis=entry.position,
+                    )
+                )
+
+
+def _by_subject(batch: Iterable[Decoded]) -> list[list[Decoded]]:
+    groups: dict[tuple[str, object], list[Decoded]] = {}
+    for decoded in batch:
+        groups.setdefault((decoded.entry.tenant, decoded.entry.subject), []).append(decoded)
+    return list(groups.values())

@@ -1,0 +1,252 @@
+"""The timekeeper: fires timers whose due instant has passed, each at its due instant, in order, exactly once.
+
+"Passed" is judged by the domain clock and by the sources: a fact from before the deadline may still be on its way, so
+a row waits until every source has announced that nothing up to its due instant is still to come, and until the
+reactions have dealt with all of that. The command is appended at the stream version that the row was folded from: a
+fact that came first wins. Its id derives from timer, key and due instant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import asyncpg
+from opentelemetry import trace
+
+from libs.events.clock import Clock, Reading
+from libs.events.entries import id_at
+from libs.events.errors import Refusal, VersionConflict
+from libs.events.handling import Handler, Request
+from libs.events.journal import Journal
+from libs.events.projector import Projector
+from libs.events.reactor import Reactor
+from libs.events.service import Service
+from libs.events.timers import Timer
+
+BATCH_ROWS_MAX = 500
+AT_ONCE_MAX = 32
+POLL_S_MIN = 0.05
+POLL_S_MAX = 0.5
+FOLD_WITHIN_S = 5.0
+STUCK_MAX = 1_000
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+_log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("baton")
+
+
+class Watermark(Protocol):
+    """What a listener knows of a source: everything up to `at` was heard by journal position `position`."""
+
+    @property
+    def at(self) -> datetime | None: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def silent_since(self) -> float | None: ...
+
+
+class Watermarks(Protocol):
+    def watermarks(self) -> Mapping[str, Watermark]: ...
+
+
+class Limit(NamedTuple):
+    """Rows of a timeline may fire up to `until`; confirmed, or because a source was silent for the grace."""
+
+    tenant: str | None
+    timeline: str
+    until: datetime
+    confirmed: bool
+
+
+class DueRow(NamedTuple):
+    tenant: str
+    key: tuple[Any, ...]
+    row: Any
+
+
+class Timekeeper:
+    """Fires one service's timers until it is stopped; one process does it at a time."""
+
+    def __init__(
+        self,
+        service: Service,
+        journal: Journal,
+        projector: Projector,
+        reactor: Reactor,
+        handler: Handler,
+        listener: Watermarks,
+        clock: Clock,
+        pool: asyncpg.Pool,
+    ) -> None:
+        self._service, self._journal, self._projector, self._reactor = service, journal, projector, reactor
+        self._handler, self._listener, self._clock, self._pool = handler, listener, clock, pool
+        self._started = time.monotonic()
+        self.stuck: dict[tuple[str, str, tuple[Any, ...], datetime, int], str] = {}
+        self.lateness_s = 0.0
+
+    async def run(self) -> None:
+        """Fire for ever."""
+        async with self._pool.acquire() as leader:
+            await leader.execute("select pg_advisory_lock(hashtext('baton.timekeeper'))", timeout=None)
+            while True:
+                seen = self._journal.wake.count
+                if not await self.step():
+                    await self._journal.wake.wait(await self._pause_s(), since=seen)
+
+    async def _pause_s(self) -> float:
+        """Until the nearest due instant, or a short while when something is due and waits for its sources."""
+        due, reading = await self.next_due(), self._clock.now()
+        return POLL_S_MAX if due is None else min(max((due - reading).total_seconds(), POLL_S_MIN), POLL_S_MAX)
+
+    async def step(self) -> bool:
+        """Fire one batch of each timer; False when nothing was due."""
+        reading = await self._clock.read()
+        fired = False
+        for timer in self._service.timers:
+            for limit in await self._limits(timer, reading):
+                fired |= await self._fire(timer, limit, reading)
+        return fired
+
+    async def next_due(self) -> datetime | None:
+        """The nearest due instant on the domain clock, None when nothing waits."""
+        found = [
+            await self._pool.fetchval(
+                f"select min(due_at) from {self._projector.tables[timer.view].name} where timeline = ''"
+            )
+            for timer in self._service.timers
+        ]
+        return min((due for due in found if due is not None), default=None)
+
+    async def waiting(self) -> int:
+        """How many rows are due by the clocks and have not fired yet (stuck ones left out)."""
+        reading = await self._clock.read()
+        count = 0
+        for timer in self._service.timers:
+            for timeline in await self._timelines(timer):
+                count += len(await self._due(timer, Limit(*timeline[:3], confirmed=True)))
+            count += len(await self._due(timer, Limit(None, "", reading.fire_until, confirmed=True)))
+        return count
+
+    async def _limits(self, timer: Timer, reading: Reading) -> list[Limit]:
+        """How far each timeline may fire, by the clock and by what the sources have announced."""
+        passed, reacted = await self._passed(timer), await self._reactor.position()
+        limits = []
+        if passed is not None:
+            at, position = passed
+            if reacted >= position:
+                limits.append(Limit(None, "", min(at, reading.fire_until), confirmed=True))
+                for tenant, timeline, up_to, recorded_at in await self._timelines(timer):
+                    if at >= recorded_at:
+                        limits.append(Limit(tenant, timeline, up_to, confirmed=True))
+        if timer.grace_s is not None and self._silent_s(timer) > timer.grace_s:
+            limits.append(Limit(None, "", reading.fire_until, confirmed=False))
+        return limits
+
+    async def _passed(self, timer: Timer) -> tuple[datetime, int] | None:
+        """(the instant that all sources have passed, the position by which all of it was noted)."""
+        known = self._listener.watermarks()
+        if not timer.sources:
+            head = await self._journal.head()
+            return head.instant, head.position
+        marks = [known.get(source) for source in timer.sources]
+        instants = [(mark.at, mark.position) for mark in marks if mark is not None and mark.at is not None]
+        if len(instants) < len(timer.sources):
+            return None
+        return min(at for at, _ in instants), max(position for _, position in instants)
+
+    def _silent_s(self, timer: Timer) -> float:
+        known = self._listener.watermarks()
+        heard = [known[source].silent_since if source in known else None for source in timer.sources]
+        return max((time.monotonic() - (self._started if at is None else at) for at in heard), default=0.0)
+
+    async def _timelines(self, timer: Timer) -> list[tuple[str, str, datetime, datetime]]:
+        if timer.timelines is None:
+            return []
+        name = self._projector.tables[timer.timelines].name
+        records = await self._pool.fetch(f"select tenant, source, up_to, recorded_at from {name}")
+        return [(r["tenant"], r["source"], r["up_to"], r["recorded_at"]) for r in records]
+
+    async def _due(self, timer: Timer, limit: Limit) -> list[DueRow]:
+        table = self._projector.tables[timer.view]
+        records = await self._pool.fetch(
+            f"select {table.select} from {table.name} t where timeline = $1 and due_at <= $2 "
+            f"and ($3::text is null or tenant = $3) order by due_at limit {BATCH_ROWS_MAX + len(self.stuck)}",
+            limit.timeline,
+            limit.until,
+            limit.tenant,
+        )
+        rows = [
+            DueRow(record["tenant"], tuple(record[name] for name in timer.view.key), table.decode(record))
+            for record in records
+        ]
+        return [due for due in rows if _mark(timer, due) not in self.stuck][:BATCH_ROWS_MAX]
+
+    async def _fire(self, timer: Timer, limit: Limit, reading: Reading) -> bool:
+        rows = await self._due(timer, limit)
+        if not rows:
+            return False
+        last = 0
+        with _tracer.start_as_current_span(f"fire {timer.name}", attributes={"baton.rows": len(rows)}):
+            for _, together in itertools.groupby(rows, key=lambda due: due.row.due_at):
+                last = max(last, await self._fire_together(timer, list(together), limit))
+        self.lateness_s = max(0.0, (reading.now - rows[-1].row.due_at).total_seconds()) if not limit.timeline else 0.0
+        await self._projector.wait(max(last, await self._journal.position()), FOLD_WITHIN_S)
+        await self._note_stuck(timer, limit, rows)
+        return True
+
+    async def _fire_together(self, timer: Timer, rows: Sequence[DueRow], limit: Limit) -> int:
+        room = asyncio.Semaphore(AT_ONCE_MAX)
+
+        async def one(due: DueRow) -> int:
+            async with room:
+                return await self._fire_one(timer, due, limit)
+
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(one(due)) for due in rows]
+        return max(task.result() for task in asked)
+
+    async def _fire_one(self, timer: Timer, due: DueRow, limit: Limit) -> int:
+        try:
+            answer = await self._handler.ask(
+                Request(
+                    command=timer.command(due.row),
+                    tenant=due.tenant,
+                    actor=f"{self._service.name}/{timer.name}",
+                    command_id=_command_id(self._service.name, timer, due),
+                    at=due.row.due_at,
+                    expected=due.row.stream_version,
+                    confirmed=limit.confirmed,
+                )
+            )
+        except VersionConflict:
+            return 0  # a fact came first: the view folds it and, if it still waits, the row comes again
+        except Refusal as refusal:
+            _log.error("timer %s of %s was refused: %s", timer.name, due.key, refusal)
+            return 0
+        return answer.position
+
+    async def _note_stuck(self, timer: Timer, limit: Limit, fired: Sequence[DueRow]) -> None:
+        """A row that is due exactly as before, with everything folded, would fire for ever: set aside, and said so."""
+        before = {_mark(timer, due) for due in fired}
+        for due in await self._due(timer, limit):
+            if _mark(timer, due) in before:
+                if len(self.stuck) >= STUCK_MAX:
+                    raise RuntimeError(f"more than {STUCK_MAX} timers stay due after firing; look at {timer.name}")
+                self.stuck[_mark(timer, due)] = f"{timer.name} {due.key} stays due at {due.row.due_at.isoformat()}"
+                _log.error("timer %s: row %s stays due after it fired; it is set aside", timer.name, due.key)
+
+
+def _mark(timer: Timer, due: DueRow) -> tuple[str, str, tuple[Any, ...], datetime, int]:
+    return timer.name, due.tenant, due.key, due.row.due_at, due.row.stream_version
+
+
+def _command_id(service: str, timer: Timer, due: DueRow) -> UUID:
+    key = "/".join(str(part) for part in due.key)
+    return id_at(due.row.due_at, service, timer.name, due.tenant, key, due.row.due_at.isoformat())

@@ -1,0 +1,122 @@
+"""The errands service of the kernel's own tests, running on a real database: everything but the network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+
+from infra.local.databases import Database
+from libs.events.clock import Clock
+from libs.events.deciding import Command
+from libs.events.entries import Entry, new_id
+from libs.events.handling import Answer, Handler, Request
+from libs.events.heads import Watermark
+from libs.events.journal import Journal
+from libs.events.looking import DatabaseLooks
+from libs.events.projector import Projector
+from libs.events.reactor import Reactor
+from libs.events.reading import Reader
+from libs.events.service import Service
+from libs.events.tests.errands import SERVICE
+from libs.events.timekeeper import Timekeeper
+
+DEADLINE_S = 20.0
+
+
+@dataclass
+class ParkedReactions:
+    """What the reactor parked, kept in memory: the table of parked records has tests of its own."""
+
+    found: list[tuple[str, Entry, str]] = field(default_factory=list)
+
+    async def park_reaction(self, name: str, entry: Entry, reason: str) -> None:
+        self.found.append((name, entry, reason))
+
+
+class NobodyHeard:
+    def watermarks(self) -> dict[str, Watermark]:
+        return {}
+
+
+@dataclass
+class Errands:
+    """One running process of the service."""
+
+    journal: Journal
+    pool: asyncpg.Pool
+    projector: Projector
+    reactor: Reactor
+    handler: Handler
+    reader: Reader
+    clock: Clock
+    timekeeper: Timekeeper
+    parked: ParkedReactions
+
+    async def ask(self, command: Command, *, tenant: str = "main", command_id: UUID | None = None) -> Answer:
+        request = Request(
+            command=command,
+            tenant=tenant,
+            actor="ann",
+            command_id=command_id or new_id(),
+            at=(await self.clock.read()).now,
+        )
+        return await self.handler.ask(request)
+
+    async def settle(self) -> None:
+        """Fold and react by hand, until nothing is left."""
+        while await self.projector.step() or await self.reactor.step():
+            pass
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Projector, reactor and timekeeper run by themselves."""
+        tasks = [asyncio.create_task(part.run()) for part in (self.projector, self.reactor, self.timekeeper)]
+        try:
+            yield
+        finally:
+            failed = [task.exception() for task in tasks if task.done()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert not failed, failed
+
+
+@asynccontextmanager
+async def errands(database: Database, service: Service = SERVICE) -> AsyncIterator[Errands]:
+    journal = await Journal.open(database.url, service=service.name)
+    pool = await asyncpg.create_pool(database.url, min_size=1, max_size=10)
+    readers = await asyncpg.create_pool(database.reader_url, min_size=1, max_size=4)
+    try:
+        projector = Projector(service, journal, pool)
+        looks = DatabaseLooks(projector, pool)
+        handler, parked, clock = Handler(service, journal, looks), ParkedReactions(), Clock(pool)
+        reactor = Reactor(service, journal, projector, looks, handler, parked, pool)
+        timekeeper = Timekeeper(service, journal, projector, reactor, handler, NobodyHeard(), clock, pool)
+        await projector.prepare()
+        await reactor.prepare()
+        reader = Reader(projector, journal, readers)
+        yield Errands(journal, pool, projector, reactor, handler, reader, clock, timekeeper, parked)
+    finally:
+        await journal.close()
+        pool.terminate()
+        readers.terminate()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait for a condition, with a deadline that names it."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not await condition():  # noqa: ASYNC110 - conditions of a database have no event
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"within {DEADLINE_S} s it did not come about that {what}") from None
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
