@@ -1,0 +1,1 @@
+"""Every fact on one line, and the cases that they are about."""

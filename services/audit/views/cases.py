@@ -1,0 +1,87 @@
+"""Which cases are there, by what name does their source know them, and who holds them now?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from libs.events.contracts.gateway import RequestReceived
+from libs.events.contracts.tasks import CaseClosed, CaseOpened, ConflictOpened, ConflictRuled, HandoffAccepted
+from libs.events.entries import Entry
+from libs.events.views import View, on
+
+
+class CaseRow(msgspec.Struct, frozen=True):
+    """`state`: received (nobody opened it yet), open, conflict or closed. `since`: when it was first heard of."""
+
+    case_id: UUID
+    source: str
+    reference: str
+    template: str
+    category: str
+    title: str
+    state: str
+    since: datetime
+    holder: str | None = None
+    closed_at: datetime | None = None
+    timeline: str = ""
+
+
+def _received(row: CaseRow | None, fact: RequestReceived, entry: Entry) -> CaseRow:
+    if row is not None:
+        return msgspec.structs.replace(row, since=min(row.since, entry.occurred_at))
+    return _row(fact, "received", entry)
+
+
+def _opened(row: CaseRow | None, fact: CaseOpened, entry: Entry) -> CaseRow:
+    since = entry.occurred_at if row is None else min(row.since, entry.occurred_at)
+    return msgspec.structs.replace(_row(fact, "open", entry), since=since, holder=fact.holder)
+
+
+def _row(fact: RequestReceived | CaseOpened, state: str, entry: Entry) -> CaseRow:
+    return CaseRow(
+        case_id=entry.subject,
+        source=fact.source,
+        reference=fact.reference,
+        template=fact.template,
+        category=fact.category,
+        title=fact.title,
+        state=state,
+        since=entry.occurred_at,
+        timeline=fact.timeline,
+    )
+
+
+def _accepted(row: CaseRow | None, fact: HandoffAccepted, entry: Entry) -> CaseRow | None:
+    return row and msgspec.structs.replace(row, holder=fact.receiver)
+
+
+def _in_conflict(row: CaseRow | None, fact: ConflictOpened, entry: Entry) -> CaseRow | None:
+    return row and msgspec.structs.replace(row, state="conflict")
+
+
+def _ruled(row: CaseRow | None, fact: ConflictRuled, entry: Entry) -> CaseRow | None:
+    return row and msgspec.structs.replace(row, state="open")
+
+
+def _closed(row: CaseRow | None, fact: CaseClosed, entry: Entry) -> CaseRow | None:
+    return row and msgspec.structs.replace(row, state="closed", closed_at=entry.occurred_at)
+
+
+CASES = View(
+    name="cases",
+    version=1,
+    row=CaseRow,
+    key=("case_id",),
+    folds=(
+        on(RequestReceived, _received),
+        on(CaseOpened, _opened),
+        on(HandoffAccepted, _accepted),
+        on(ConflictOpened, _in_conflict),
+        on(ConflictRuled, _ruled),
+        on(CaseClosed, _closed),
+    ),
+    indexes=(("reference",), ("source", "reference"), ("state", "since"), ("since",)),
+)
