@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -95,6 +95,15 @@ class Journal:
         except TRANSIENT as error:
             raise Unavailable(f"the database of {service} does not answer ({error!r})") from error
         return cls(dsn, service, queue_max, pool)
+
+    @property
+    def queued(self) -> int:
+        """Appends of this process that wait for their answer."""
+        return self._writer.queued
+
+    def observe_groups(self, observe: Callable[[int], None]) -> None:
+        """Call this with the size of every group that is appended from now on."""
+        self._writer.on_group = observe
 
     async def close(self) -> None:
         """Append what waits (bounded), then let go of every connection. Who still waits is told Unavailable."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import asyncpg
@@ -46,6 +46,13 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self._settling = 0
+        self.on_group: Callable[[int], None] | None = None
+
+    @property
+    def queued(self) -> int:
+        """Appends that wait for their answer."""
+        return len(self._queue) + self._settling
 
     async def append(self, append: Append) -> Appended:
         """The result, once it is on disk. A caller that stops waiting harms nobody; its append may yet be noted."""
@@ -65,7 +72,11 @@ class Writer:
             while True:
                 await self._arrived.wait()
                 while group := self._take():
+                    self._settling = len(group)
+                    if self.on_group is not None:
+                        self.on_group(len(group))
                     await self._settle(group)
+                    self._settling = 0
                 self._arrived.clear()
                 self._idle.set()
         finally:
