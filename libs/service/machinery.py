@@ -1,0 +1,107 @@
+"""The machinery of one service, put together: nothing in here decides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import asyncpg
+
+from libs.events.clock import Clock
+from libs.events.handling import Handler
+from libs.events.inbound import ForeignEvent, Inbound
+from libs.events.journal import Journal
+from libs.events.listener import Listener
+from libs.events.looking import DatabaseLooks
+from libs.events.parking import Parking
+from libs.events.projector import Projector
+from libs.events.publisher import Publisher
+from libs.events.reactor import Reactor
+from libs.events.reading import Reader
+from libs.events.service import Service
+from libs.events.timekeeper import Timekeeper
+from libs.service.roles import Role
+from libs.service.running import Checked, Doors
+from libs.service.settings import Settings
+
+Take = Callable[[ForeignEvent], Awaitable[None]]
+Taking = Callable[[Doors], Take]
+
+
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    """Every part of one running service. `inbound`: only where foreign events are taken in from Kafka."""
+
+    service: Service
+    pool: asyncpg.Pool
+    journal: Journal
+    clock: Clock
+    projector: Projector
+    reactor: Reactor
+    timekeeper: Timekeeper
+    publisher: Publisher
+    listener: Listener
+    parking: Parking
+    inbound: Inbound | None
+    doors: Doors
+
+    @property
+    def roles(self) -> list[Role]:
+        roles = [
+            Role("clock", self.clock.run),
+            Role("projector", self.projector.run),
+            Role("reactor", self.reactor.run),
+            Role("timekeeper", self.timekeeper.run),
+            Role("publisher", self.publisher.run),
+            Role("listener", self.listener.run),
+        ]
+        return [*roles, Role("inbound", self.inbound.run)] if self.inbound else roles
+
+
+def assemble(
+    service: Service,
+    settings: Settings,
+    journal: Journal,
+    pool: asyncpg.Pool,
+    reader_pool: asyncpg.Pool,
+    taking: Taking | None = None,
+) -> Machinery:
+    """Put the parts together; nothing runs yet."""
+    dsn, kafka = settings.database_url, settings.kafka
+    clock = Clock(pool)
+    projector = Projector(service, journal, pool)
+    looks = DatabaseLooks(projector, pool)
+    handler = Handler(service, journal, looks)
+    parking = Parking(service.name, pool=pool)
+    reactor = Reactor(service, journal, projector, looks, handler, parking, pool)
+    publisher = Publisher(service.contract, journal, dsn=dsn, kafka=kafka)
+    listener = Listener(service, journal, dsn=dsn, kafka=kafka)
+    timekeeper = Timekeeper(service, journal, projector, reactor, handler, listener, clock, pool)
+    reader = Reader(projector, journal, reader_pool)
+    doors = Doors(Checked(handler), reader, projector, clock.now, listener.watermarks)
+    inbound = Inbound(service.name, journal, taking(doors), dsn=dsn, kafka=kafka) if taking else None
+    return Machinery(
+        service=service,
+        pool=pool,
+        journal=journal,
+        clock=clock,
+        projector=projector,
+        reactor=reactor,
+        timekeeper=timekeeper,
+        publisher=publisher,
+        listener=listener,
+        parking=parking,
+        inbound=inbound,
+        doors=doors,
+    )
+
+
+async def prepare(machinery: Machinery, settings: Settings) -> None:
+    """What must stand before any role runs: tables of views, registered reactions, and where the clock stands."""
+    reading = await machinery.clock.read()
+    begins_at = settings.held_at
+    if begins_at is not None and reading.held_at is None and await machinery.journal.position() == 0:
+        await machinery.clock.hold(begins_at)
+        await machinery.clock.fire()
+    await machinery.projector.prepare()
+    await machinery.reactor.prepare()

@@ -1,0 +1,134 @@
+"""Where one service stands: every position that must agree before it can be said to be at rest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from pydantic import BaseModel
+
+from libs.events.clock import Reading
+from libs.events.errors import Diverged
+from libs.service.machinery import Machinery
+
+_PUBLISHED = "select sequence, partitions::text as partitions from journal.published"
+# Heard entries repeat the last sequence, so that the newest row tells both.
+_END = "select position, sequence from journal.entries order by position desc limit 1"
+_HEARD = "select topic, partition, sequence from journal.offsets order by topic, partition"
+_PARKED = "select count(*) from journal.parked where state in ('parked', 'waiting')"
+TOPIC_PREFIX = "baton."
+
+
+class ClockAt(BaseModel):
+    """The domain clock. `held_at` null: it runs. Timers fire up to `fire_until`."""
+
+    now: datetime
+    held_at: datetime | None
+    fire_until: datetime
+
+
+class Timers(BaseModel):
+    """`waiting`: due and not fired yet. `stuck`: fired and due as before, set aside."""
+
+    waiting: int
+    next_due: datetime | None
+    stuck: list[str]
+
+
+class Positions(BaseModel):
+    """`announced`, `heard`: last sequence by partition (and owner). At rest, everything decided is published, what
+    others announced is heard, everything noted is folded and reacted to, nothing is due, and nothing moves.
+    """
+
+    service: str
+    clock: ClockAt
+    position: int
+    sequence: int
+    queued: int
+    published: int
+    announced: dict[str, int]
+    folded: int
+    reacted: int
+    heard: dict[str, dict[str, int]]
+    inbound_lag: int
+    timers: Timers
+    parked: int
+
+
+def clock_at(reading: Reading) -> ClockAt:
+    return ClockAt(now=reading.now, held_at=reading.held_at, fire_until=reading.fire_until)
+
+
+async def positions(machinery: Machinery) -> Positions:
+    """Read in the order of the flow, what comes later first: so nothing on its way can be missed in between."""
+    timers = Timers(
+        waiting=await machinery.timekeeper.waiting(),
+        next_due=await machinery.timekeeper.next_due(),
+        stuck=list(machinery.timekeeper.stuck.values()),
+    )
+    reacted, folded = await machinery.reactor.position(), await machinery.projector.position()
+    published, announced = await _published(machinery)
+    heard, parked = await _heard(machinery), await _parked(machinery)
+    position, sequence = await _end(machinery)
+    return Positions(
+        service=machinery.service.name,
+        clock=clock_at(await machinery.clock.read()),
+        position=position,
+        sequence=sequence,
+        queued=machinery.journal.queued,
+        published=published,
+        announced=announced,
+        folded=folded,
+        reacted=reacted,
+        heard=heard,
+        inbound_lag=await _inbound_lag(machinery),
+        timers=timers,
+        parked=parked,
+    )
+
+
+async def lags(machinery: Machinery) -> dict[str, float]:
+    """By how much each part is behind: in entries or records; `timer_lateness` in seconds."""
+    published, _ = await _published(machinery)
+    position, sequence = await _end(machinery)
+    return {
+        "publish": max(sequence - published, 0),
+        "listen": machinery.listener.lag,
+        "fold": max(position - await machinery.projector.position(), 0),
+        "react": max(position - await machinery.reactor.position(), 0),
+        "inbound": await _inbound_lag(machinery),
+        "timer_lateness": machinery.timekeeper.lateness_s,
+        "parked": await _parked(machinery),
+        "queued": machinery.journal.queued,
+    }
+
+
+async def _end(machinery: Machinery) -> tuple[int, int]:
+    row = await machinery.pool.fetchrow(_END)
+    return (row["position"], row["sequence"]) if row else (0, 0)
+
+
+async def _published(machinery: Machinery) -> tuple[int, dict[str, int]]:
+    row = await machinery.pool.fetchrow(_PUBLISHED)
+    if row is None:
+        raise Diverged("journal.published has lost its row; see docs/operating.md")
+    partitions = msgspec.json.decode(row["partitions"], type=dict[str, tuple[int, int]])
+    return row["sequence"], {partition: last for partition, (last, _) in partitions.items()}
+
+
+async def _heard(machinery: Machinery) -> dict[str, dict[str, int]]:
+    owners = {contract.topic: contract.owner for contract in machinery.service.hears}
+    heard: dict[str, dict[str, int]] = {owner: {} for owner in owners.values()}
+    for row in await machinery.pool.fetch(_HEARD):
+        if row["topic"] in owners:
+            heard[owners[row["topic"]]][str(row["partition"])] = row["sequence"]
+    return heard
+
+
+async def _parked(machinery: Machinery) -> int:
+    found: int = await machinery.pool.fetchval(_PARKED)
+    return found
+
+
+async def _inbound_lag(machinery: Machinery) -> int:
+    return machinery.inbound.state().lag if machinery.inbound else 0
