@@ -1,0 +1,108 @@
+"""Requests from outside: those that their department holds at once, those of long ago, and those that are parked."""
+
+from __future__ import annotations
+
+from libs.events.contracts.gateway import RequestClosed, SourceAdvanced
+from libs.events.contracts.tasks import (
+    CaseClosed,
+    CaseOpened,
+    CaseRouted,
+    HandoffOffered,
+    StepCompleted,
+    StepStarted,
+    TaskAssigned,
+    TimelineAdvanced,
+)
+from libs.events.entries import entity_id
+from libs.events.testing import MemoryService, instant
+from services.tasks.tests.world import CASE_ID, OPS, company, monday, opened, received, request_template
+from services.tasks.views.cases import CASES
+from services.tasks.views.passing import PASSING
+
+BOSTON = entity_id("main", "case", "boston311/1")
+SOURCE_ID = entity_id("main", "source", "boston311")
+TARGET = instant("2022-02-04T13:47:30-05:00")
+LONG_AGO = instant("2022-01-21T13:47-05:00")
+
+
+def boston(**changes: object) -> MemoryService:
+    tasks = company()
+    tasks.ask(request_template(), by=OPS, at=monday("08:30"))
+    values = {
+        "source": "boston311",
+        "reference": "1",
+        "template": "citizen-request",
+        "category": "Needle Pickup",
+        "department": "GEN_",
+        "target_at": TARGET,
+        "timeline": "boston311",
+    }
+    tasks.hear(received(**{**values, **changes}), subject=BOSTON, at=LONG_AGO)
+    return tasks
+
+
+def test_a_request_is_held_at_once_by_the_department_that_its_source_named_known_or_not() -> None:
+    tasks = boston()
+    case, *others = tasks.decided()[1:]
+    assert isinstance(case, CaseOpened)
+    assert (case.holder, case.timeline) == ("GEN_", "boston311")
+    assert others == [
+        CaseRouted("GEN_", "source"),
+        StepStarted("resolution", "citizen-request", "Needle Pickup", "normal", TARGET, "boston311"),
+        TaskAssigned("resolution", ("dept:GEN_",), "dept:GEN_"),
+    ]
+    row = tasks.row(CASES, BOSTON)
+    assert (row.holder, row.state, row.responsible, row.opened_at) == ("GEN_", "held", "GEN_", LONG_AGO)
+    assert tasks.decided(HandoffOffered) == []
+
+
+def test_a_request_without_a_department_goes_by_its_category() -> None:
+    tasks = boston(department=None)
+    assert tasks.decided(CaseRouted) == [CaseRouted("operations", "category=*")]
+
+
+def test_the_source_closes_its_request_when_it_did() -> None:
+    tasks = boston()
+    then = instant("2022-01-22T09:00-05:00")
+    for _ in range(2):
+        tasks.hear(RequestClosed("boston311", "1", "Case Noted", "boston311"), subject=BOSTON, at=then)
+    assert tasks.decided(StepCompleted, CaseClosed) == [StepCompleted("resolution"), CaseClosed("Case Noted")]
+    row = tasks.row(CASES, BOSTON)
+    assert (row.state, row.closed_at, row.holder) == ("closed", then, "GEN_")
+
+
+def test_a_source_does_not_close_what_only_a_call_back_closes() -> None:
+    tasks = opened()
+    tasks.hear(RequestClosed("phone", "STORY1", "done"), subject=CASE_ID, at=monday("09:30"))
+    assert tasks.row(CASES, CASE_ID).state == "opened"
+
+
+def test_a_request_heard_twice_is_one_case() -> None:
+    tasks = opened()
+    tasks.hear(received(title="again"), subject=CASE_ID, at=monday("09:01"))
+    assert tasks.row(CASES, CASE_ID).title == "veneer blisters"
+
+
+def test_a_request_of_an_unknown_process_is_parked_with_the_reason() -> None:
+    tasks = company(parks=True)
+    tasks.hear(received(template="nothing"), subject=CASE_ID, at=monday("09:00"))
+    tasks.hear(RequestClosed("phone", "STORY1", "done"), subject=CASE_ID, at=monday("09:30"))
+    assert [(reaction.name, refusal.rule) for reaction, _, refusal in tasks.parked] == [
+        ("open-case", "unknown-template"),
+        ("close-case", "unknown-case"),
+    ]
+
+
+def test_the_watermark_of_an_import_is_passed_on_once_and_only_forward() -> None:
+    tasks = boston()
+    up_to = instant("2022-04-26T00:00Z")
+    at = tasks.entries[-1].noted_at
+    for instant_, expected in ((up_to, 1), (up_to, 0), (LONG_AGO, 0), (instant("2022-05-01T00:00Z"), 1)):
+        tasks.hear(SourceAdvanced("boston311", instant_), subject=SOURCE_ID, at=at)
+        assert tasks.fire(tasks.entries[-1].noted_at) == expected
+    assert tasks.decided(TimelineAdvanced) == [
+        TimelineAdvanced("boston311", up_to),
+        TimelineAdvanced("boston311", instant("2022-05-01T00:00Z")),
+    ]
+    row = tasks.row(PASSING, "boston311")
+    assert (row.due_at, row.passed) == (None, row.up_to)
