@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -107,8 +107,8 @@ class Heard:
             self.command_id,
             self.causation_id,
             self.correlation_id,
-            self.occurred_at,
-            self.recorded_at,
+            self.occurred_at.astimezone(UTC),
+            self.recorded_at.astimezone(UTC),
         )
         return hashlib.sha256(msgspec.json.encode(said) + self.data).digest()[:16]
 

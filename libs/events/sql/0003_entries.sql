@@ -17,7 +17,7 @@ create table journal.entries (
   schema_version smallint not null,
   decided boolean not null,
   backfilled boolean not null,
-  digest bytea not null,                  -- decided: of the command; heard: of the record. The same id must bring the same
+  digest bytea not null,                  -- decided: of the command; heard: of the record; the same id, the same digest
   type text not null,
   tenant text not null,
   actor text not null,

@@ -55,8 +55,7 @@ begin
       k.position as known_position, (k.digest, k.command_id, k.decided) = (u.digest, u.command, u.decided) as same,
       case when u.decided then coalesce(s.version, 0) else 0 end as version,
       lag(u.o) over (partition by u.decided, u.stream order by u.o) as same_stream,
-      lag(u.o) over (partition by u.first_id order by u.o) as same_id,
-      lag(u.digest) over (partition by u.first_id order by u.o) as same_id_digest
+      lag(u.o) over (partition by u.first_id order by u.o) as same_id
     from (
       select g.*, e_id[g.facts_before + 1] as first_id
       from (
@@ -67,7 +66,8 @@ begin
       ) g
     ) u
     left join lateral (
-      select j.position, j.digest, j.command_id, j.decided from journal.entries j where j.id = u.first_id limit 1) k on true
+      select j.position, j.digest, j.command_id, j.decided from journal.entries j
+      where j.id = u.first_id limit 1) k on true
     left join lateral (
       select j.version from journal.entries j where j.decided and u.decided and j.stream = u.stream
       order by j.version desc limit 1) s on true
@@ -89,7 +89,7 @@ begin
         at_position[a.o] := first.position; at_version[a.o] := first.version; at_noted[a.o] := first.noted_at;
       end if;
     elsif twin > 0 then
-      if a.same_id_digest <> a.digest then
+      if a_digest[twin] <> a.digest then
         state[a.o] := 'r';
       else
         state[a.o] := 'k';
@@ -111,7 +111,8 @@ begin
 
   if together and ('c' = any (state) or 'r' = any (state)) then
     return query
-      select s.s, case when s.s = 'k' then s.p end, case when s.s in ('k', 'c') then s.v end, case when s.s = 'k' then s.t end
+      select s.s, case when s.s = 'k' then s.p end, case when s.s in ('k', 'c') then s.v end,
+        case when s.s = 'k' then s.t end
       from unnest(state, at_position, at_version, at_noted) with ordinality s (s, p, v, t, o) order by s.o;
     return;
   end if;
@@ -123,17 +124,17 @@ begin
     select head_position + g.n, head_sequence + a.decided_before + case when a.decided then g.k else 0 end, a.occurred,
       case when a.decided then stamp + (g.n - 1) * interval '1 us' else a.recorded end,
       stamp + (g.n - 1) * interval '1 us', a.basis,
-      case when a.decided then a.version - a.count + g.k else a.version end, coalesce(a.epoch, own_epoch), e.id, a.stream,
-      a.subject, a.command, a.causation, a.correlation, e.schema, a.decided, a.backfilled, a.digest, e.type, a.tenant,
-      a.actor, a.traceparent, e.data
+      case when a.decided then a.version - a.count + g.k else a.version end, coalesce(a.epoch, own_epoch), e.id,
+      a.stream, a.subject, a.command, a.causation, a.correlation, e.schema, a.decided, a.backfilled, a.digest, e.type,
+      a.tenant, a.actor, a.traceparent, e.data
     from unnest(e_append, e_id, e_type, e_schema, e_data) with ordinality e (a, id, type, schema, data, i)
     join unnest(
         state, first_fact, before_facts, before_decided, at_version, a_count, a_stream, a_decided, a_digest, a_tenant,
         a_subject, a_actor, a_command, a_causation, a_correlation, a_traceparent, a_basis, a_epoch, a_occurred,
         a_recorded, a_backfilled)
       with ordinality a (
-        state, first_fact, facts_before, decided_before, version, count, stream, decided, digest, tenant, subject, actor,
-        command, causation, correlation, traceparent, basis, epoch, occurred, recorded, backfilled, o)
+        state, first_fact, facts_before, decided_before, version, count, stream, decided, digest, tenant, subject,
+        actor, command, causation, correlation, traceparent, basis, epoch, occurred, recorded, backfilled, o)
       on a.o = e.a and a.state = 'o'
     cross join lateral (select (e.i - a.first_fact)::int as k, (a.facts_before + e.i - a.first_fact)::int as n) g;
   end if;
