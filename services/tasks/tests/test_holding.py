@@ -67,8 +67,10 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
 @st.composite
 def willing(draw: st.DrawFn) -> list[tuple[str, Command | str]]:
     """Tries that often fit: `accept` and `reject` are about the open handoff, by its receiver."""
-    fitting = st.sampled_from(["accept", "reject", "rule", "form", "offer"])
-    return draw(st.lists(st.tuples(PEOPLE, fitting | COMMANDS), max_size=TRIES_MAX))
+    fitting = st.sampled_from(["accept", "reject", "reject", "reject", "rule", "offer"])
+    anything = st.tuples(PEOPLE, fitting | fitting | COMMANDS)
+    before, after = draw(st.lists(anything, max_size=2)), draw(st.lists(anything, max_size=TRIES_MAX))
+    return [*before, ("svc-1", "form"), *after]
 
 
 def fitted(wish: Command | str, person: str, case: Any) -> tuple[str, Command]:
