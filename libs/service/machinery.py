@@ -72,8 +72,9 @@ def assemble(
     projector = Projector(service, journal, pool)
     looks = DatabaseLooks(projector, pool)
     handler = Handler(service, journal, looks)
-    parking = Parking(service.name, pool=pool)
+    parking = Parking(service.contract, journal, dsn=dsn)
     reactor = Reactor(service, journal, projector, looks, handler, parking, pool)
+    parking.retry_reaction = reactor.retry
     publisher = Publisher(service.contract, journal, dsn=dsn, kafka=kafka)
     listener = Listener(service, journal, dsn=dsn, kafka=kafka)
     timekeeper = Timekeeper(service, journal, projector, reactor, handler, listener, clock, pool)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import base64
+from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from libs.events.errors import Unavailable
+from libs.events.parking import PAGE_ROWS_MAX, Listed
 from libs.service.auth import Identity
-from libs.service.doors import Instant, identity_of, roles
+from libs.service.doors import PAGE_ROWS, POSITION_MAX, Instant, identity_of, roles
 from libs.service.machinery import Machinery
+from libs.service.rows import AsRow
 from libs.service.standing import ClockAt, Positions, clock_at, positions
+from libs.service.storable import require_storable_value
 
-PARKED_ROWS_MAX = 200
+HEADER_CHARS_MAX = 2_000
 
 
 class ClockMove(BaseModel):
@@ -39,6 +45,42 @@ def machinery_of(request: Request) -> Machinery:
     return found
 
 
+class ParkedRecord(BaseModel):
+    """A parked record as it came. `data`: its JSON where it is some, else `data_base64`. `mended`: as `data`."""
+
+    id: UUID
+    kind: str
+    state: str
+    topic: str
+    partition: int
+    record_offset: int
+    key: str
+    reason: str
+    event_id: UUID | None
+    type: str | None
+    tenant: str
+    headers: list[tuple[str, str]]
+    data: Any = None
+    data_base64: str | None = None
+    mended: Any = None
+
+
+class ParkedPage(BaseModel):
+    """Parked records by age. `next_after`: null on the last page."""
+
+    rows: list[Annotated[Listed, AsRow]]
+    next_after: int | None
+
+
+class Retry(BaseModel):
+    """`data`: what the record should have said; absent: take it as it came."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Any = None
+
+
+_AS_IS = frozenset(ParkedRecord.model_fields) - {"headers", "data", "data_base64", "mended"}
 Parts = Annotated[Machinery, Depends(machinery_of)]
 Who = Annotated[Identity, Depends(identity_of)]
 router = APIRouter(prefix="/v1", tags=["operations"], dependencies=[roles("ops")])
@@ -67,3 +109,48 @@ async def move_clock(body: ClockMove, parts: Parts) -> ClockAt:
     parts.journal.wake.grew()
     await parts.publisher.announce()
     return clock_at(await parts.clock.read())
+
+
+@router.get("/parked")
+async def list_parked(
+    parts: Parts,
+    after: Annotated[int, Query(ge=0, le=POSITION_MAX)] = 0,
+    limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX)] = PAGE_ROWS,
+    ended: bool = False,
+    waiting: bool = True,
+) -> ParkedPage:
+    """What could not be taken, the oldest first, and what waits behind it; `ended`: also what has been dealt with."""
+    rows = await parts.parking.page(after=after, limit=limit, ended=ended, waiting=waiting)
+    return ParkedPage(rows=rows, next_after=rows[-1].number if len(rows) == limit else None)
+
+
+@router.get("/parked/{parked_id}")
+async def read_parked(parked_id: UUID, parts: Parts) -> ParkedRecord:
+    """One parked record as it came."""
+    record = await parts.parking.record(parked_id)
+    headers = [(name, value.decode("utf-8", "backslashreplace")[:HEADER_CHARS_MAX]) for name, value in record.headers]
+    shown = ParkedRecord(
+        **{name: getattr(record, name) for name in _AS_IS},
+        headers=headers,
+        mended=None if record.mended is None else msgspec.json.decode(record.mended),
+    )
+    try:
+        return shown.model_copy(update={"data": msgspec.json.decode(record.value)})
+    except msgspec.DecodeError:
+        return shown.model_copy(update={"data_base64": base64.b64encode(record.value).decode()})
+
+
+@router.post("/parked/{parked_id}/retry")
+async def retry_parked(parked_id: UUID, parts: Parts, who: Who, body: Retry | None = None) -> Annotated[Listed, AsRow]:
+    """Take a parked record after all, mended or as it came; the answer says what became of it."""
+    mended = None
+    if body is not None and "data" in body.model_fields_set:
+        require_storable_value(body.data, "body.data")
+        mended = msgspec.json.encode(body.data)
+    return await parts.parking.retry(parked_id, who.person, mended)
+
+
+@router.post("/parked/{parked_id}/drop")
+async def drop_parked(parked_id: UUID, parts: Parts, who: Who) -> Annotated[Listed, AsRow]:
+    """Give a parked record up; what waits behind it flows."""
+    return await parts.parking.drop(parked_id, who.person)

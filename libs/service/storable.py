@@ -24,11 +24,16 @@ def require_storable(command: BaseModel) -> None:
     """Raise WrongShape for the character 0, half a surrogate pair, an integer above 64 bits, an instant that UTC has
     not, or too deep a nesting; BodyTooLarge when the facts of this command would not fit into an entry.
     """
-    faults = list(_faults("body", command.model_dump(), 0))
-    if faults:
-        raise WrongShape(faults)
+    require_storable_value(command.model_dump())
     if len(command.model_dump_json().encode()) > COMMAND_BYTES_MAX:
         raise BodyTooLarge(COMMAND_BYTES_MAX)
+
+
+def require_storable_value(value: Any, field: str = "body") -> None:
+    """Raise WrongShape for what a value holds that cannot be stored."""
+    faults = list(_faults(field, value, 0))
+    if faults:
+        raise WrongShape(faults)
 
 
 def _faults(field: str, value: Any, depth: int) -> Iterator[Fault]:
