@@ -1,0 +1,1 @@
+"""What is allowed: messages, their words, and who is meant."""

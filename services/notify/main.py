@@ -1,0 +1,28 @@
+"""Wiring of notify, and only wiring."""
+
+from __future__ import annotations
+
+from libs import organisation
+from libs.events.contracts import directory, notify, sla, tasks
+from libs.events.service import Service
+from services.notify.api import router
+from services.notify.domain import message, text
+from services.notify.reactions import REACTIONS
+from services.notify.views.assignments import ASSIGNMENTS
+from services.notify.views.cases import CASES
+from services.notify.views.messages import MESSAGES
+from services.notify.views.texts import TEXTS
+
+SERVICE = Service(
+    name="notify",
+    contract=notify.CONTRACT,
+    hears=(tasks.CONTRACT, sla.CONTRACT, directory.CONTRACT),
+    commands=(*text.COMMANDS, *message.COMMANDS),
+    views=(TEXTS, MESSAGES, CASES, ASSIGNMENTS, *organisation.VIEWS),
+    reactions=REACTIONS,
+)
+
+if __name__ == "__main__":
+    from libs.service.program import run  # the declaration above needs no machinery
+
+    run(SERVICE, router)

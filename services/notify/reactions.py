@@ -1,0 +1,203 @@
+"""What notify does when others speak: who is told what. One table, one short function a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from libs.events.contracts.sla import BreachWithdrawn, EscalationRaised, SlaBreached, SlaWarned
+from libs.events.contracts.tasks import (
+    CaseClosed,
+    ConflictOpened,
+    ConflictRuled,
+    ConsultationAnswered,
+    ConsultationAsked,
+    HandoffOffered,
+    HandoffRejected,
+    SolutionGiven,
+    TaskAssigned,
+)
+from libs.events.deciding import Command
+from libs.events.entries import Entry, Fact
+from libs.events.reactions import Reaction
+from libs.events.views import Look
+from services.notify.commands import PostMessage, message_id
+from services.notify.domain import names
+from services.notify.domain.recipients import Recipient, contacts, decision_board, leads, merged, seats
+from services.notify.views.assignments import ASSIGNMENTS
+from services.notify.views.cases import CASES, Case, who_has
+from services.notify.views.messages import MESSAGES
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A template, its parameters beside those of the case, and to whom it goes by which rule."""
+
+    template: str
+    params: names.Params
+    to: Iterable[Recipient]
+
+
+Rule = Callable[[Any, Case, Look], Iterable[Telling]]
+
+
+def assigned(fact: TaskAssigned, case: Case, look: Look) -> Iterable[Telling]:
+    """R and A know what is theirs, I that it begins; one message for who sits in several seats."""
+    held: dict[str, list[tuple[str, str]]] = {}
+    rows = (("R", fact.responsible), ("A", (fact.accountable,)), ("I", fact.informed))
+    for letter, taken in rows:
+        for who, because in seats(look, taken, f"{letter} of {fact.step}"):
+            held.setdefault(who, []).append((letter, because))
+    for who, found in held.items():
+        seat = ", ".join(dict.fromkeys(letter for letter, _ in found))
+        yield Telling("task-assigned", {"step": fact.step, "seat": seat}, [(who, because) for _, because in found])
+
+
+def offered(fact: HandoffOffered, case: Case, look: Look) -> Iterable[Telling]:
+    params = {
+        **names.departments(look, "sender", (fact.sender,)),
+        **names.departments(look, "receiver", (fact.receiver,)),
+        "number": str(fact.number),
+        "note": names.short(fact.note),
+    }
+    yield Telling("handoff-offered", params, contacts(look, (fact.receiver,), f"is offered handoff {fact.number}"))
+
+
+def rejected(fact: HandoffRejected, case: Case, look: Look) -> Iterable[Telling]:
+    """Who holds the case had offered it."""
+    params = {
+        **names.departments(look, "receiver", (fact.receiver,)),
+        "reason": names.short(fact.reason),
+        "bounces": str(fact.bounces),
+    }
+    yield Telling("handoff-rejected", params, contacts(look, (case.holder,), f"offered handoff {fact.number}"))
+
+
+def conflict(fact: ConflictOpened, case: Case, look: Look) -> Iterable[Telling]:
+    params = {**names.departments(look, "departments", fact.departments), "bounces": str(fact.bounces)}
+    yield Telling("conflict-opened", params, contacts(look, fact.departments, "party to the conflict"))
+
+
+def ruled(fact: ConflictRuled, case: Case, look: Look) -> Iterable[Telling]:
+    params = {
+        "ruler": names.person(look, fact.ruler),
+        **names.departments(look, "responsible", (fact.responsible,)),
+        **names.departments(look, "consulted", fact.consulted),
+        "reason": names.short(fact.reason),
+    }
+    to = [
+        *contacts(look, (fact.responsible,), "responsible by the ruling"),
+        *contacts(look, fact.consulted, "consulted by the ruling"),
+        *contacts(look, case.parties, "party to the conflict"),
+    ]
+    yield Telling("conflict-ruled", params, to)
+
+
+def consulted(fact: ConsultationAsked, case: Case, look: Look) -> Iterable[Telling]:
+    department = names.departments(look, "department", (fact.department,))
+    params = {**department, "step": fact.step, "question": names.short(fact.question)}
+    yield Telling("consultation-asked", params, contacts(look, (fact.department,), f"C of {fact.step}"))
+
+
+def answered(fact: ConsultationAnswered, case: Case, look: Look) -> Iterable[Telling]:
+    department = names.departments(look, "department", (fact.department,))
+    params = {**department, "step": fact.step, "answer": names.short(fact.answer)}
+    yield Telling("consultation-answered", params, contacts(look, (case.holder,), "holds the case"))
+
+
+def solved(fact: SolutionGiven, case: Case, look: Look) -> Iterable[Telling]:
+    params = {
+        **names.departments(look, "department", (fact.department,)),
+        "solution": names.short(fact.solution),
+    }
+    yield Telling("solution-given", params, informed(look, case))
+
+
+def warned(fact: SlaWarned, case: Case, look: Look) -> Iterable[Telling]:
+    params = {"step": fact.step, "due_at": names.instant(fact.due_at)}
+    yield Telling("sla-warned", params, contacts(look, who_has(case), f"has the case while {fact.step} runs out"))
+
+
+def breached(fact: SlaBreached, case: Case, look: Look) -> Iterable[Telling]:
+    """A is told, and the leads of everybody who had the case meanwhile; where there is nobody, the decision board."""
+    params = {"step": fact.step, "due_at": names.instant(fact.due_at), **names.legs(look, fact.legs)}
+    assignment = look.row(ASSIGNMENTS, (case.case_id, fact.step))
+    had_it = dict.fromkeys(leg.department for leg in fact.legs if leg.department is not None)
+    to = [
+        *seats(look, () if assignment is None else (assignment.accountable,), f"A of {fact.step}"),
+        *leads(look, had_it or who_has(case), "had the case before the breach"),
+    ]
+    yield Telling("sla-breached", params, to or decision_board(look, "nobody else is known to answer for the breach"))
+
+
+def withdrawn(fact: BreachWithdrawn, case: Case, look: Look) -> Iterable[Telling]:
+    params = {
+        "step": fact.step,
+        "due_at": names.instant(fact.due_at),
+        "stopped_at": names.instant(fact.stopped_at),
+    }
+    told = look.rows(MESSAGES, case_id=case.case_id, template="sla-breached")
+    to = [(row.to, "was told of the breach") for row in told if row.params.get("step") == fact.step]
+    yield Telling("breach-withdrawn", params, to)
+
+
+def raised(fact: EscalationRaised, case: Case, look: Look) -> Iterable[Telling]:
+    params = {
+        "rung": fact.rung,
+        "level": str(fact.level),
+        "answer_by_at": names.instant(fact.answer_by),
+        **names.departments(look, "departments", fact.departments),
+    }
+    because = f"rung {fact.level} of {fact.ladder} ({fact.rung}): {fact.because}"
+    yield Telling("escalation-raised", params, [(who, because) for who in fact.asked])
+
+
+def closed(fact: CaseClosed, case: Case, look: Look) -> Iterable[Telling]:
+    to = [*informed(look, case), *contacts(look, (case.holder,), "holds the case")]
+    yield Telling("case-closed", {"outcome": names.short(fact.outcome)}, to)
+
+
+def informed(look: Look, case: Case) -> Iterator[Recipient]:
+    for assignment in look.rows(ASSIGNMENTS, case_id=case.case_id):
+        yield from seats(look, assignment.informed, f"I of {assignment.step}")
+
+
+def _reaction(name: str, on: type[Fact], rule: Rule) -> Reaction:
+    """Tell by this rule, unless the case is an import's past, which wakes nobody."""
+
+    def react(fact: Any, entry: Entry, look: Look) -> Iterable[Command]:
+        case = look.row(CASES, entry.subject) or Case(entry.subject, "", "", "", "", "")
+        if case.timeline or getattr(fact, "timeline", ""):
+            return
+        about = {"title": names.short(case.title), "reference": case.reference, "process": case.template}
+        for telling in rule(fact, case, look):
+            for person, because in merged(telling.to).items():
+                yield PostMessage(
+                    message=message_id(entry.id, person, telling.template),
+                    to=person,
+                    template=telling.template,
+                    params={**about, **telling.params},
+                    because=because,
+                    cause=entry.id,
+                    case_id=case.case_id,
+                )
+
+    return Reaction(name, (on,), react)
+
+
+REACTIONS = (
+    _reaction("tell-assigned", TaskAssigned, assigned),
+    _reaction("tell-offered", HandoffOffered, offered),
+    _reaction("tell-rejected", HandoffRejected, rejected),
+    _reaction("tell-conflict", ConflictOpened, conflict),
+    _reaction("tell-ruled", ConflictRuled, ruled),
+    _reaction("tell-consulted", ConsultationAsked, consulted),
+    _reaction("tell-answered", ConsultationAnswered, answered),
+    _reaction("tell-solved", SolutionGiven, solved),
+    _reaction("tell-warned", SlaWarned, warned),
+    _reaction("tell-breached", SlaBreached, breached),
+    _reaction("tell-withdrawn", BreachWithdrawn, withdrawn),
+    _reaction("tell-escalated", EscalationRaised, raised),
+    _reaction("tell-closed", CaseClosed, closed),
+)

@@ -1,0 +1,313 @@
+"""Who is told what when nobody wants a complaint, because of what, and in which words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+
+from libs.events.contracts.directory import ContactNamed, DecisionBoardNamed, DepartmentRegistered, PersonJoined
+from libs.events.contracts.notify import MessageAcknowledged, MessagePosted
+from libs.events.contracts.sla import BreachWithdrawn, EscalationRaised, Leg, SlaBreached, SlaWarned
+from libs.events.contracts.tasks import (
+    CaseClosed,
+    CaseOpened,
+    ConflictOpened,
+    ConflictRuled,
+    ConsultationAnswered,
+    ConsultationAsked,
+    HandoffAccepted,
+    HandoffOffered,
+    HandoffRejected,
+    SolutionGiven,
+    TaskAssigned,
+)
+from libs.events.entries import Fact
+from libs.events.errors import Forbidden, NotFound, Refusal
+from libs.events.testing import MemoryService, instant
+from services.notify.commands import AcknowledgeMessage, PublishText, message_id
+from services.notify.domain.templates import PARAMETERS, parameters_of
+from services.notify.domain.words import without_words, written
+from services.notify.main import SERVICE
+from services.notify.views.messages import MESSAGES, Message
+from services.notify.views.texts import TEXTS
+
+CASE, CLOCK = UUID(int=1), UUID(int=11)
+DATA = Path(__file__).resolve().parents[3] / "demo" / "data" / "messages.yaml"
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+PARTIES = ("production", "purchasing", "product")
+
+
+def at(clock: str) -> datetime:
+    return instant(f"2026-11-02T{clock}+08:00")
+
+
+BEFORE = at("08:00")
+LEGS = (
+    Leg("offered", "production", at("09:40"), at("10:10")),
+    Leg("offered", "purchasing", at("10:10"), at("10:50")),
+    Leg("unruled", None, at("10:50"), at("11:40")),
+)
+
+
+def texts() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load(DATA.read_text(encoding="utf-8"))["messages"]
+    return found
+
+
+def notify(*, timeline: str = "", words: bool = True) -> MemoryService:
+    """notify, with a company, the demo's words and a case of customer service."""
+    service = MemoryService(SERVICE)
+    organisation: list[Fact] = [DecisionBoardNamed(("ceo",))]
+    for code, zh in (("service", "客服部"), ("production", "生产部"), ("purchasing", "采购部"), ("product", "产品部")):
+        organisation += [
+            DepartmentRegistered(code, code.capitalize(), zh),
+            PersonJoined(f"{code}-dir", f"{zh} director", code, "director"),
+            PersonJoined(f"{code}-1", f"{zh} contact", code, "specialist", f"{code}-dir"),
+            ContactNamed(code, "*", f"{code}-1"),
+        ]
+    for fact in (*organisation, PersonJoined("vp-ops", "钱立", "operations", "vice-president")):
+        service.hear(fact, subject=UUID(int=7), at=BEFORE)
+    if words:
+        for row in texts():
+            service.ask(PublishText(**row), by="ops-1", at=BEFORE)
+    opened = CaseOpened(
+        CASE, "crm", "STORY1", "complaint", 1, "quality", "normal", "veneer blisters", {}, "service", timeline
+    )
+    service.hear(opened, subject=CASE, at=at("09:00"))
+    return service
+
+
+def told(service: MemoryService, fact: Fact, clock: str = "12:00") -> dict[str, str]:
+    """Person → because, of the messages that this fact made."""
+    before = len(service.decided(MessagePosted))
+    service.hear(fact, subject=CASE, at=at(clock))
+    posted = [message for message in service.decided(MessagePosted)[before:] if isinstance(message, MessagePosted)]
+    return {message.to: message.because for message in posted}
+
+
+ASSIGNED = TaskAssigned("answer", ("dept:production",), "person:production-dir", (), ("dept:service",))
+FACTS: tuple[Fact, ...] = (
+    ASSIGNED,
+    HandoffOffered(1, "service", "production", "please"),
+    HandoffRejected(1, "production", "raw material", 1),
+    ConflictOpened(PARTIES, 3),
+    SlaWarned(CLOCK, "answer", at("11:40")),
+    SlaBreached(CLOCK, "answer", "complaint/answer", at("11:40"), LEGS, template="complaint"),
+    BreachWithdrawn(CLOCK, "answer", "complaint/answer", at("11:40"), at("11:39")),
+    EscalationRaised("complaint-ladder", 1, "contacts", ("production-1",), at("12:10"), "breach", 1, PARTIES),
+    ConflictRuled("vp-ops", "production", ("purchasing",), "the press"),
+    ConsultationAsked("solution", "purchasing", "was it wet?"),
+    ConsultationAnswered("solution", "purchasing", "it was"),
+    SolutionGiven("production", "new doors"),
+    CaseClosed("solved"),
+)
+
+
+def story() -> MemoryService:
+    service = notify()
+    for fact in FACTS:
+        service.hear(fact, subject=CASE, at=at("12:00"))
+    return service
+
+
+def test_an_assignment_tells_r_and_a_and_i() -> None:
+    assert told(notify(), ASSIGNED) == {
+        "production-1": "contact of production: R of answer",
+        "production-dir": "person:production-dir: A of answer",
+        "service-1": "contact of service: I of answer",
+    }
+
+
+def test_who_sits_in_two_seats_gets_one_message_that_names_both() -> None:
+    service = notify()
+    both = TaskAssigned("answer", ("dept:production",), "person:production-1")
+    assert told(service, both) == {
+        "production-1": "contact of production: R of answer; person:production-1: A of answer"
+    }
+    (message,) = service.rows(MESSAGES)
+    assert message.params["seat"] == "R, A"
+
+
+def test_a_handoff_goes_to_the_receivers_contact_and_its_rejection_to_the_senders() -> None:
+    service = notify()
+    offer = told(service, HandoffOffered(1, "service", "production"))
+    assert offer == {"production-1": "contact of production: is offered handoff 1"}
+    assert list(told(service, HandoffRejected(1, "production", "raw material", 1))) == ["service-1"]
+
+
+def test_a_conflict_goes_to_the_contacts_of_all_its_departments() -> None:
+    assert list(told(notify(), ConflictOpened(PARTIES, 3))) == ["production-1", "purchasing-1", "product-1"]
+
+
+def test_a_warning_goes_to_whoever_has_the_case_now() -> None:
+    service = notify()
+    warning = SlaWarned(CLOCK, "answer", at("11:40"))
+    assert list(told(service, warning)) == ["service-1"]
+    told(service, HandoffOffered(1, "service", "production"))
+    assert list(told(service, warning)) == ["production-1"]
+    told(service, HandoffAccepted(1, "production"))
+    assert list(told(service, warning)) == ["production-1"]
+    told(service, ConflictOpened(PARTIES, 3))
+    assert list(told(service, warning)) == ["production-1", "purchasing-1", "product-1"]
+
+
+def test_a_breach_goes_to_the_accountable_and_to_the_leads_of_everybody_who_had_the_case() -> None:
+    service = notify()
+    told(service, ASSIGNED)
+    breach = SlaBreached(CLOCK, "answer", "complaint/answer", at("11:40"), LEGS)
+    assert told(service, breach) == {
+        "production-dir": "person:production-dir: A of answer; lead of production: had the case before the breach",
+        "purchasing-dir": "lead of purchasing: had the case before the breach",
+    }
+
+
+def test_a_breach_that_concerns_nobody_known_goes_to_the_decision_board() -> None:
+    service = notify()
+    service.hear(HandoffAccepted(1, "moon"), subject=CASE, at=at("09:10"))
+    assert list(told(service, SlaBreached(CLOCK, "answer", "p", at("11:40"), ()))) == ["ceo"]
+
+
+def test_a_withdrawn_breach_is_told_to_who_was_told_of_it() -> None:
+    service = notify()
+    told(service, SlaBreached(CLOCK, "answer", "p", at("11:40"), LEGS))
+    withdrawn = told(service, BreachWithdrawn(CLOCK, "answer", "p", at("11:40"), at("11:39")))
+    assert set(withdrawn) == {"production-dir", "purchasing-dir"}
+    assert told(service, BreachWithdrawn(CLOCK, "form", "p", at("11:40"), at("11:39"))) == {}
+
+
+def test_a_rung_goes_to_the_people_whom_it_asks() -> None:
+    raised = EscalationRaised(
+        "complaint-ladder", 2, "common superior", ("vp-ops",), at("13:10"), "breach of complaint/answer"
+    )
+    assert told(notify(), raised) == {
+        "vp-ops": "rung 2 of complaint-ladder (common superior): breach of complaint/answer"
+    }
+
+
+def test_a_ruling_goes_to_everybody_whom_it_binds_or_frees() -> None:
+    service = notify()
+    told(service, ConflictOpened(PARTIES, 3))
+    assert told(service, ConflictRuled("vp-ops", "production", ("purchasing",), "the press")) == {
+        "production-1": "contact of production: responsible by the ruling; "
+        "contact of production: party to the conflict",
+        "purchasing-1": "contact of purchasing: consulted by the ruling; contact of purchasing: party to the conflict",
+        "product-1": "contact of product: party to the conflict",
+    }
+
+
+def test_a_department_without_a_contact_is_told_through_its_lead() -> None:
+    service = notify()
+    service.hear(PersonJoined("legal-dir", "L", "legal", "director"), subject=UUID(int=7), at=BEFORE)
+    assert told(service, ConsultationAsked("solution", "legal", "may we?")) == {
+        "legal-dir": "lead of legal: C of solution"
+    }
+
+
+def test_i_is_told_the_solution_and_the_close() -> None:
+    service = notify()
+    told(service, ASSIGNED)
+    assert "service-1" in told(service, SolutionGiven("production", "new doors"))
+    assert "service-1" in told(service, CaseClosed("solved"))
+
+
+def test_an_import_wakes_nobody() -> None:
+    service = notify(timeline="crm")
+    for fact in FACTS:
+        assert told(service, fact) == {}
+    late = SlaBreached(CLOCK, "answer", "p", at("11:40"), LEGS, timeline="crm")
+    assert told(notify(), late) == {}
+
+
+def test_one_message_per_person_event_and_template() -> None:
+    service = story()
+    keys = [(m.to, m.cause, m.template) for m in service.rows(MESSAGES)]
+    assert len(keys) == len(set(keys))
+    assert all(m.message == message_id(m.cause, m.to, m.template) for m in service.rows(MESSAGES))
+
+
+def test_every_template_has_words_whose_every_parameter_is_sent() -> None:
+    service = story()
+    sent = {message.template: message for message in service.rows(MESSAGES)}
+    assert set(sent) == set(PARAMETERS) == {row["template"] for row in texts()}
+    for template, message in sent.items():
+        assert set(message.params) == parameters_of(template)
+        for language in ("en", "zh"):
+            words = getattr(service.row(TEXTS, (template, message.template_version)), language)
+            assert "$" not in written(words, message.params, SHANGHAI)
+
+
+def words_of(service: MemoryService, message: Message, language: str) -> str:
+    text = service.row(TEXTS, (message.template, message.template_version))
+    return written(getattr(text, language), message.params, SHANGHAI)
+
+
+def test_a_breach_is_told_in_both_languages_with_its_legs_and_in_the_readers_time() -> None:
+    service = notify()
+    told(service, SlaBreached(CLOCK, "answer", "p", at("11:40"), LEGS))
+    message = service.rows(MESSAGES)[0]
+    assert words_of(service, message, "en") == (
+        "“veneer blisters” (STORY1): step answer was due at 2026-11-02 11:40 and is overdue. "
+        "Who had it: Production 30 min, Purchasing 40 min, nobody 50 min."
+    )
+    assert "期间经手：生产部 30 分钟、采购部 40 分钟、无人 50 分钟" in words_of(service, message, "zh")
+
+
+def test_a_posted_message_keeps_the_words_it_was_posted_with() -> None:
+    service = notify()
+    told(service, CaseClosed("solved"))
+    service.ask(PublishText(template="case-closed", en="Done: $title", zh="完成：$title"), by="ops-1", at=BEFORE)
+    told(service, CaseClosed("solved again"))
+    assert sorted(message.template_version for message in service.rows(MESSAGES)) == [1, 2]
+
+
+def test_without_words_a_message_shows_what_it_is_about() -> None:
+    service = notify(words=False)
+    told(service, CaseClosed("solved"))
+    message = service.rows(MESSAGES)[0]
+    assert message.template_version == 0
+    assert "outcome=solved" in without_words(message.template, message.params, SHANGHAI)
+
+
+def test_a_dollar_sign_in_what_somebody_wrote_stays_what_it_is() -> None:
+    assert written("$reason", {"reason": "costs $title"}, SHANGHAI) == "costs $title"
+
+
+@pytest.mark.parametrize(
+    ("template", "en", "rule"),
+    [
+        ("birthday", "hello", "unknown-template"),
+        ("case-closed", "costs 5 $ more", "text-cannot-be-filled"),
+        ("case-closed", "$titel is closed", "text-cannot-be-filled"),
+    ],
+)
+def test_words_that_cannot_be_filled_are_refused(template: str, en: str, rule: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        notify().ask(PublishText(template=template, en=en, zh="好"), by="ops-1", at=BEFORE)
+    assert caught.value.rule == rule
+
+
+def test_publishing_the_same_words_again_is_no_new_version() -> None:
+    service = notify()
+    assert service.ask(PublishText(**texts()[0]), by="ops-1", at=BEFORE) == ()
+
+
+def test_only_who_got_a_message_acknowledges_it_and_once() -> None:
+    service = notify()
+    told(service, CaseClosed("solved"))
+    message = service.rows(MESSAGES, to="service-1")[0]
+    command = AcknowledgeMessage(message=message.message, case_id=CASE)
+    with pytest.raises(Forbidden):
+        service.ask(command, by="production-1", at=at("13:00"))
+    assert service.ask(command, by="service-1", at=at("13:00")) == (MessageAcknowledged(message.message),)
+    assert service.ask(command, by="service-1", at=at("13:01")) == ()
+    assert service.entries[-1].subject == CASE
+    row = service.row(MESSAGES, message.message)
+    assert (row.acknowledged, row.acknowledged_at) == (True, at("13:00"))
+    with pytest.raises(NotFound):
+        service.ask(AcknowledgeMessage(message=UUID(int=99), case_id=CASE), by="service-1", at=at("13:00"))

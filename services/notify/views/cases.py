@@ -1,0 +1,79 @@
+"""What messages say of a case, and who has it now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from libs.events.contracts.tasks import (
+    CaseOpened,
+    ConflictOpened,
+    ConflictRuled,
+    HandoffAccepted,
+    HandoffOffered,
+    HandoffRejected,
+)
+from libs.events.entries import Entry
+from libs.events.views import View, on
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`receiver`: the department that it is offered to now; `parties`: the departments of its last conflict."""
+
+    case_id: UUID
+    title: str
+    reference: str
+    template: str
+    timeline: str
+    holder: str
+    receiver: str | None = None
+    parties: tuple[str, ...] = ()
+    unruled: bool = False
+
+
+def _opened(row: Case | None, fact: CaseOpened, entry: Entry) -> Case:
+    return Case(entry.subject, fact.title, fact.reference, fact.template, fact.timeline, fact.holder)
+
+
+def _offered(row: Case | None, fact: HandoffOffered, entry: Entry) -> Case | None:
+    return row and replace(row, receiver=fact.receiver)
+
+
+def _accepted(row: Case | None, fact: HandoffAccepted, entry: Entry) -> Case | None:
+    return row and replace(row, holder=fact.receiver, receiver=None)
+
+
+def _rejected(row: Case | None, fact: HandoffRejected, entry: Entry) -> Case | None:
+    return row and replace(row, receiver=None)
+
+
+def _conflict(row: Case | None, fact: ConflictOpened, entry: Entry) -> Case | None:
+    return row and replace(row, receiver=None, parties=fact.departments, unruled=True)
+
+
+def _ruled(row: Case | None, fact: ConflictRuled, entry: Entry) -> Case | None:
+    return row and replace(row, unruled=False)
+
+
+CASES = View(
+    name="cases",
+    version=1,
+    row=Case,
+    key=("case_id",),
+    folds=(
+        on(CaseOpened, _opened),
+        on(HandoffOffered, _offered),
+        on(HandoffAccepted, _accepted),
+        on(HandoffRejected, _rejected),
+        on(ConflictOpened, _conflict),
+        on(ConflictRuled, _ruled),
+    ),
+)
+
+
+def who_has(case: Case) -> tuple[str, ...]:
+    """The departments that can do something about it now: of the conflict, or who is offered it, or who holds it."""
+    if case.unruled:
+        return case.parties
+    return (case.receiver or case.holder,)
