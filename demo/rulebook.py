@@ -40,6 +40,33 @@ def templates(data: Path = DATA) -> Iterator[Call]:
         yield Call("tasks", "/v1/templates", {**template, "steps": steps, "routing": routing.get(name, {})})
 
 
+def limits(data: Path = DATA) -> Iterator[Call]:
+    """The ladders, then the time limits that name them."""
+    for body in _read(data / "ladders.yaml")["ladders"]:
+        yield Call("sla", "/v1/ladders", body)
+    for body in _read(data / "policies.yaml")["policies"]:
+        yield Call("sla", "/v1/policies", body)
+
+
+def goals(data: Path = DATA) -> Iterator[Call]:
+    """The company's goals, then the KPIs that departments share."""
+    found = _read(data / "goals.yaml")
+    for resource in ("goals", "kpis"):
+        for body in found[resource]:
+            yield Call("goals", f"/v1/{resource}", body)
+
+
+def texts(data: Path = DATA) -> Iterator[Call]:
+    """The words of each message, in both languages."""
+    for body in _read(data / "messages.yaml")["texts"]:
+        yield Call("notify", "/v1/texts", body)
+
+
+def everything(data: Path = DATA) -> list[list[Call]]:
+    """All of it, as rounds: what a round needs of other services was published in the rounds before."""
+    return [list(organisation(data)), [*templates(data), *limits(data), *goals(data), *texts(data)]]
+
+
 def _read(file: Path) -> dict[str, Any]:
     with file.open(encoding="utf-8") as text:
         content = yaml.safe_load(text)
