@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import platform, tokens
+from cli import clock, demo, parked, platform, rebuild, replay, tokens
 from infra.local.errors import PlatformError
 
 app = typer.Typer(
@@ -15,8 +15,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-platform.register(app)
-tokens.register(app)
+for verbs in (platform, tokens, demo, clock, replay, rebuild, parked):
+    verbs.register(app)
 
 
 def main() -> None:

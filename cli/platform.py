@@ -16,11 +16,11 @@ from rich.table import Table
 
 from cli.standing import Standing, standing
 from infra.local import Platform, PlatformError, state_dir, supervisor
-from infra.local import ports as port_blocks
 from infra.local.parts import Part
 from infra.local.platform import REAL_CLOCK, Wishes, project_root
 from infra.local.progress import Progress
 from infra.local.services import installed
+from infra.local.upkeep import bring_down, bring_up
 
 FOLLOW_SECONDS = 0.2
 LOG_LINES = 100
@@ -45,44 +45,15 @@ def up(
 ) -> None:
     """Start Kafka, PostgreSQL and every service, and keep them running. 启动整个平台。"""
     _check_clock(clock)
-    wishes = Wishes(clock=clock, services=_chosen(services))
-    state, progress = state_dir(), Progress()
-    known = Platform.at(state, progress)
-    if known.running():
-        if supervisor.running(state) is not None:
-            if port_base not in (None, known.ports.base) or clock not in (REAL_CLOCK, known.wishes.clock):
-                raise PlatformError(
-                    f"already up at {known.ports.base} with clock {known.wishes.clock}: `baton down` first"
-                )
-            progress.say("already up")
-            _print(standing(known))
-            return
-        progress.say("found parts without a supervisor, ending them first")
-        known.stop()
-    block, origin = port_blocks.choose(state, port_base)
-    if origin not in ("asked", "remembered", "default"):
-        progress.say(
-            f"{origin}; taking the block from {block.base} on and remembering it (baton up --port-base N changes it)"
-        )
-    began = time.monotonic()
-    platform = Platform(state, block, wishes=wishes, progress=progress)
-    platform.start()
-    supervisor.leave_behind(platform)
-    progress.say(f"up after {time.monotonic() - began:.1f} s")
-    _print(standing(platform))
+    wishes, progress, began = Wishes(clock=clock, services=_chosen(services)), Progress(), time.monotonic()
+    brought = bring_up(state_dir(), wishes, progress, port_base=port_base)
+    progress.say("already up" if brought.was_up else f"up after {time.monotonic() - began:.1f} s")
+    _print(standing(brought.platform))
 
 
 def down() -> None:
     """Stop everything that `up` started; what was recorded stays. 停止平台，数据保留。"""
-    state, progress = state_dir(), Progress()
-    platform = Platform.at(state, progress)
-    supervisor.dismiss(state)
-    if not platform.running():
-        progress.say("nothing was running")
-    with progress.step("stopping services, then Kafka and PostgreSQL"):
-        killed = platform.stop()
-    if killed:
-        progress.say(f"killed, since they did not end in time: {', '.join(killed)}")
+    bring_down(state_dir(), Progress())
 
 
 def status(as_json: AsJson = False) -> None:

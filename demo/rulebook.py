@@ -58,7 +58,7 @@ def goals(data: Path = DATA) -> Iterator[Call]:
 
 def texts(data: Path = DATA) -> Iterator[Call]:
     """The words of each message, in both languages."""
-    for body in _read(data / "messages.yaml")["texts"]:
+    for body in _read(data / "messages.yaml")["messages"]:
         yield Call("notify", "/v1/texts", body)
 
 

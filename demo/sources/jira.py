@@ -7,6 +7,7 @@ import hmac
 import json
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from demo.sources.cloudevent import DATA
 
@@ -24,6 +25,21 @@ def bodies(folder: Path = FOLDER) -> list[Body]:
     """In the order of their own timestamps; some share one, so the name decides among these."""
     found = [Body(path.stem, path.read_bytes()) for path in folder.glob("webhook-*.json")]
     return sorted(found, key=lambda body: (json.loads(body.raw)["timestamp"], body.name))
+
+
+class Verdicts(NamedTuple):
+    """What posting every body twice must give: each taken once, and the issues named by host and id."""
+
+    accepted: int
+    duplicate: int
+    work_items: int
+
+
+def verdicts(folder: Path = FOLDER) -> Verdicts:
+    found = bodies(folder)
+    issues = [json.loads(body.raw).get("issue") for body in found]
+    named = {(urlsplit(issue["self"]).netloc, str(issue["id"])) for issue in issues if issue}
+    return Verdicts(accepted=len(found), duplicate=len(found), work_items=len(named))
 
 
 def signature(raw: bytes, secret: str) -> str:

@@ -1,0 +1,167 @@
+"""`baton demo`: the main job on an empty state, in one go; and `baton import`: the shipped real input alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cli.platform import AsJson
+from cli.rebuild import check_everything
+from cli.standing import standing
+from demo import imports, rulebook
+from demo.stage import MONDAY, Stage, StoryFailed
+from demo.stories import complaint
+from infra.local import Platform, PlatformError, state_dir, supervisor
+from infra.local import ports as port_blocks
+from infra.local.doors import Doors, open_doors
+from infra.local.platform import Wishes
+from infra.local.progress import Progress
+from infra.local.rest import run_on, wait_rest
+from libs.service import issuer
+
+STORIES: dict[str, Callable[[Stage], str]] = {
+    "complaint": complaint.play,
+    "complaint-unruled": complaint.play_unruled,
+}
+OPERATOR = "ops-1"
+MARK = "demo"
+START = MONDAY.replace(hour=8)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+    app.command("import")(import_source)
+
+
+def demo(
+    story: Annotated[str, typer.Option(help=f"one of {', '.join(STORIES)}")] = "complaint",
+    real_input: Annotated[bool, typer.Option(help="import the shipped real input as well")] = True,
+    over: Annotated[bool, typer.Option("--over", help="empty the state even if it is not a demo's")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Play a story on an empty state through the public doors, check it, and leave the platform up. 演示。"""
+    if story not in STORIES:
+        raise PlatformError(f"--story {story!r} is not told; choose one of {', '.join(STORIES)}")
+    progress, began = Progress(), time.monotonic()
+    platform = _empty_platform(progress, over)
+    told: dict[str, Any] = {"story": story}
+    with open_doors(platform) as doors:
+        publish(doors, progress)
+        stage = Stage(doors, progress.say)
+        try:
+            told["case"] = STORIES[story](stage)
+        except StoryFailed as failed:
+            raise PlatformError(f"the story did not come out: {failed}") from failed
+        told["checks"] = stage.checks
+        history = doors.as_("auditor", "auditor-1").get("audit", f"/v1/cases/{told['case']}/history")
+        told["legs_minutes"] = history["legs_minutes"]
+        if real_input:
+            told["verdicts"] = _import_all(doors, platform, progress)
+        with progress.step("rebuilding every read model of every service beside the live one"):
+            told["rebuilt"] = [
+                {"service": r.service, "view": r.view, "rows": r.rows, "equal": not r.differing}
+                for r in check_everything(platform)
+            ]
+        wait_rest(doors)
+        run_on(doors)
+    told["seconds"] = round(time.monotonic() - began, 1)
+    _print(platform, told, as_json)
+    _refuse_differences(told)
+
+
+def import_source(
+    source: Annotated[str, typer.Argument(help="boston311, northwind or jira")],
+) -> None:
+    """Send shipped real input through the gateway, and print our verdicts beside the source's. 导入。"""
+    progress, platform = Progress(), Platform.at(state_dir())
+    with open_doors(platform) as doors:
+        verdict = _import(doors, platform, source, progress)
+    print(json.dumps({"source": source, "ours": verdict.ours, "theirs": verdict.theirs}))
+    if not verdict.equal:
+        raise PlatformError(f"{source}: our figures are not the source's")
+
+
+def publish(doors: Doors, progress: Progress) -> None:
+    """Organisation, processes, limits, goals and texts, as operations publishes them."""
+    ops = doors.as_("ops", OPERATOR)
+    rounds = rulebook.everything()
+    total = sum(map(len, rounds))
+    with progress.step("publishing organisation, processes, limits, goals and texts") as advance:
+        done = 0
+        for calls in rounds:
+            for call in calls:
+                ops.post(call.service, call.path, call.body)
+                done += 1
+                advance(done, total)
+            wait_rest(doors)
+
+
+def _empty_platform(progress: Progress, over: bool) -> Platform:
+    """This checkout's platform, started anew with nothing in it and its clock held."""
+    state = state_dir()
+    mark = state / MARK
+    standing_there = Platform.at(state, progress)
+    if (state / "postgres").exists() and not mark.exists() and not over:
+        raise PlatformError(
+            f"{state} holds a state that is not a demo's, and a demo begins on an empty one: "
+            "play it elsewhere with BATON_STATE=<folder>, or lose that state with --over"
+        )
+    supervisor.dismiss(state)
+    if standing_there.running():
+        with progress.step("ending the platform of the last demo"):
+            standing_there.stop()
+    standing_there.reset()
+    block, _ = port_blocks.choose(state, None)
+    platform = Platform(state, block, wishes=Wishes(clock=f"held:{START.isoformat()}"), progress=progress)
+    platform.start()
+    mark.touch()
+    supervisor.leave_behind(platform)
+    return platform
+
+
+def _import_all(doors: Doors, platform: Platform, progress: Progress) -> list[dict[str, Any]]:
+    found = [_import(doors, platform, source, progress) for source in ("boston311", "northwind", "jira")]
+    return [{"source": v.source, "ours": v.ours, "theirs": v.theirs, "equal": v.equal} for v in found]
+
+
+def _import(doors: Doors, platform: Platform, source: str, progress: Progress) -> imports.Verdict:
+    with progress.step(f"importing {source}") as advance:
+        match source:
+            case "boston311":
+                return imports.import_boston(doors, advance)
+            case "northwind":
+                return imports.import_northwind(doors, advance)
+            case "jira":
+                return imports.import_jira(doors, issuer.secret(platform.secrets.keys, "jira"), advance)
+    raise PlatformError(f"there is no source {source!r}: choose boston311, northwind or jira")
+
+
+def _print(platform: Platform, told: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    say = Console(highlight=False, markup=False).print
+    say(f"\nStory “{told['story']}” came out: {len(told['checks'])} checks, legs in minutes {told['legs_minutes']}")
+    for verdict in told.get("verdicts", []):
+        ours, theirs = list(verdict["ours"].values()), list(verdict["theirs"].values())
+        say(f"{verdict['source']:10} {list(verdict['ours'])}  ours {ours}  theirs {theirs}")
+    rebuilt = told["rebuilt"]
+    equal = sum(view["equal"] for view in rebuilt)
+    rows = sum(view["rows"] for view in rebuilt)
+    say(f"{equal} of {len(rebuilt)} read models, {rows} rows, rebuilt from their journals and equal to the live ones")
+    say(f"{told['seconds']} s. The platform is up, and its clock runs on from where the story ended:")
+    for part in standing(platform).parts:
+        say(f"  {part.name:10} {part.address}")
+    say("Look around: baton replay --case STORY1, baton status, baton token --role frontend --person svc-1; make down")
+
+
+def _refuse_differences(told: dict[str, Any]) -> None:
+    wrong = [v["source"] for v in told.get("verdicts", []) if not v["equal"]]
+    wrong += [f"{r['service']}.{r['view']}" for r in told["rebuilt"] if not r["equal"]]
+    if wrong:
+        raise PlatformError(f"these do not agree: {', '.join(wrong)}")

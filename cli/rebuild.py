@@ -1,0 +1,82 @@
+"""`baton rebuild`: every view folded anew from its journal, compared with the live one or put in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+from typing import Annotated
+
+import asyncpg
+import msgspec
+import typer
+
+from cli.platform import AsJson
+from infra.local import Platform, PlatformError, state_dir
+from libs.events import rebuilding
+from libs.events.journal import Journal
+from libs.events.rebuilding import Rebuilt
+from libs.events.service import Service
+
+STATEMENT_SECONDS_MAX = 300.0
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(rebuild)
+
+
+def rebuild(
+    check: Annotated[bool, typer.Option("--check", help="compare only; exit 1 on a difference")] = False,
+    service: Annotated[str | None, typer.Option(help="one service only")] = None,
+    view: Annotated[str | None, typer.Option(help="one view only")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fold every view anew from its journal, beside the live one. 由日志重建全部读模型并比对。"""
+    platform = Platform.at(state_dir())
+    results = [
+        result
+        for name in platform.services
+        if service in (None, name)
+        for result in asyncio.run(_of_service(platform, name, view, check))
+    ]
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(results), indent=2))
+    else:
+        for result in results:
+            print(_line(result))
+    if not results:
+        raise PlatformError(f"nothing was compared: no view matches service={service} view={view}")
+    differing = [result for result in results if result.differing]
+    if check and differing:
+        raise PlatformError("; ".join(f"{r.service}.{r.view} differs at {', '.join(r.differing)}" for r in differing))
+
+
+def check_everything(platform: Platform) -> list[Rebuilt]:
+    """Every view of every service, compared with its journal."""
+    return [r for name in platform.services for r in asyncio.run(_of_service(platform, name, None, check=True))]
+
+
+def declared(name: str) -> Service:
+    """A service's declaration, as its main.py wires it."""
+    service: Service = importlib.import_module(f"services.{name}.main").SERVICE
+    return service
+
+
+async def _of_service(platform: Platform, name: str, view: str | None, check: bool) -> list[Rebuilt]:
+    service, dsn = declared(name), platform.databases[name].url
+    journal = await Journal.open(dsn, service=name)
+    pool = await asyncpg.create_pool(dsn, min_size=1, max_size=2, command_timeout=STATEMENT_SECONDS_MAX)
+    try:
+        do = rebuilding.check if check else rebuilding.replace
+        return [await do(service, found, journal, pool) for found in service.views if view in (None, found.name)]
+    finally:
+        await journal.close()
+        pool.terminate()
+
+
+def _line(result: Rebuilt) -> str:
+    state = "equal" if not result.differing else f"DIFFERS at {', '.join(result.differing)}"
+    return (
+        f"{result.service:10} {result.view:16} rows {result.rows:6} past {result.past_rows:6} "
+        f"{result.digest[:16]} {state}"
+    )
