@@ -56,7 +56,7 @@ LEGS = (
 
 
 def texts() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load(DATA.read_text(encoding="utf-8"))["texts"]
+    found: list[dict[str, Any]] = yaml.safe_load(DATA.read_text(encoding="utf-8"))["messages"]
     return found
 
 
