@@ -3,6 +3,7 @@
 | fixture    | gives                                                                                   |
 | ---------- | --------------------------------------------------------------------------------------- |
 | `platform` | the running `infra.local.Platform` (native): parts can be killed, stopped and started    |
+| `launch`   | a function that starts a whole platform with services: `launch(Wishes(clock="held:…"))`  |
 | `stores`   | addresses of Kafka and PostgreSQL: from containers where an engine answers, else native |
 | `kafka`    | the bootstrap address                                                                    |
 | `database` | a fresh, migrated database: `.owner_url`, `.url`, `.reader_url` and its roles            |
@@ -17,6 +18,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -37,12 +39,32 @@ _numbers = itertools.count(1)
 def platform() -> Iterator[Platform]:
     """Native Kafka and PostgreSQL in a throw-away state; without services, which a test starts as it needs them."""
     _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    folder.chmod(0o755)  # the unprivileged PostgreSQL must be able to enter
+    folder = _open_folder()
     running = Platform(folder / "state", random_free(), wishes=Wishes(services=()))
     running.start_foundation()
     yield running
     _remove(running, folder)
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[[Wishes], Platform]]:
+    """Starts a whole platform, services included, on a state of its own; ended with the module."""
+    with ExitStack() as ended:
+
+        def start(wishes: Wishes) -> Platform:
+            folder = _open_folder()
+            whole = Platform(folder / "state", random_free(), wishes=wishes)
+            ended.callback(_remove, whole, folder)
+            whole.start()
+            return whole
+
+        yield start
+
+
+def _open_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    folder.chmod(0o755)  # the unprivileged PostgreSQL must be able to enter
+    return folder
 
 
 def _remove(stopping: Platform, folder: Path) -> None:

@@ -11,11 +11,12 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from infra.local import ports as port_blocks
 from infra.local.databases import ROLES, Database, described, drop_database, prepare
@@ -47,9 +48,15 @@ class Wishes:
     """What a platform was started with; remembered, so that a part restarted later starts the same way."""
 
     clock: str = REAL_CLOCK
-    services: Sequence[str] | None = None
+    services: tuple[str, ...] | None = None
     """All that are installed unless told."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """Further variables for the services."""
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Wishes:
+        services = told["services"]
+        return cls(told["clock"], None if services is None else tuple(services), told["environment"])
 
 
 class Platform:
@@ -79,7 +86,7 @@ class Platform:
     def at(cls, state: Path, progress: Progress | None = None) -> Platform:
         """The platform whose state this is, running or not."""
         remembered = state / "run" / "wishes.json"
-        wishes = Wishes(**json.loads(remembered.read_text())) if remembered.exists() else Wishes()
+        wishes = Wishes.of(json.loads(remembered.read_text())) if remembered.exists() else Wishes()
         return cls(
             state, port_blocks.remembered(state) or Ports(port_blocks.DEFAULT_BASE), wishes=wishes, progress=progress
         )

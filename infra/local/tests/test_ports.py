@@ -11,6 +11,7 @@ from infra.local.ports import BLOCK, HOST, OFFSETS, Ports, choose, random_free, 
 
 def listening(port: int) -> socket.socket:
     taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
     taken.bind((HOST, port))
     taken.listen()
     return taken
