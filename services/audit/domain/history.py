@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -120,7 +120,7 @@ def tell(lines: Iterable[LedgerRow], asked: Asked) -> History:
         for line in known
         if line.type in READ
     ]
-    legs = case_legs(_turns(facts), _end(known, facts, asked))
+    legs = case_legs(_turns(facts), _end(known, facts, asked).astimezone(UTC))
     return History(
         holder=_holder(facts),
         state=_state(facts),
