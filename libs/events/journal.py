@@ -13,17 +13,9 @@ import asyncpg
 
 from libs.events.appends import ANY, Append, Appended, AsOf, Head, Heard, HeardOutcome, Offset
 from libs.events.entries import Entry, derived_id
-from libs.events.errors import BatonError, Unavailable
+from libs.events.errors import BatonError
 from libs.events.hearing import HEARD_MAX, Listened, hear
-from libs.events.line import (
-    BACKOFF_S_MAX,
-    BACKOFF_S_MIN,
-    COMMAND_TIMEOUT_S,
-    CONNECT_TIMEOUT_S,
-    SETTINGS,
-    TRANSIENT,
-    Line,
-)
+from libs.events.line import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S, SETTINGS, TRANSIENT, Line, until_answered
 from libs.events.wake import Wake
 from libs.events.writer import QUEUE_MAX, Writer
 
@@ -32,7 +24,6 @@ __all__ = ["ANY", "HEARD_MAX", "Append", "Appended", "AsOf", "Head", "Heard", "H
 READERS_MAX = 4
 READ_ENTRIES_MAX = 10_000
 STREAM_ENTRIES_MAX = 50_000
-READ_TRIES_MAX = 8
 _log = logging.getLogger(__name__)
 
 _COLUMNS = """
@@ -68,7 +59,7 @@ class Journal:
 
     def __init__(self, dsn: str, service: str, queue_max: int, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        name = f"baton-{service}"
+        self._name = name = f"baton-{service}"
         self.wake = Wake(dsn, {**SETTINGS, "application_name": f"{name}-wake"})
         self._writing, self._hearing, self._heading = (
             Line(dsn, f"{name}-{what}") for what in ("writer", "hear", "head")
@@ -82,18 +73,19 @@ class Journal:
     @classmethod
     async def open(cls, dsn: str, *, service: str, queue_max: int = QUEUE_MAX) -> Journal:
         """Connect as the service role. Raises Unavailable when the database does not answer."""
-        settings = {**SETTINGS, "application_name": f"baton-{service}-read"}
-        try:
-            pool = await asyncpg.create_pool(
+        name = f"baton-{service}-read"
+
+        async def connect() -> asyncpg.Pool:
+            return await asyncpg.create_pool(
                 dsn,
                 min_size=1,
                 max_size=READERS_MAX,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
-                server_settings=settings,
+                server_settings={**SETTINGS, "application_name": name},
             )
-        except TRANSIENT as error:
-            raise Unavailable(f"the database of {service} does not answer ({error!r})") from error
+
+        pool = await until_answered(name, connect)
         return cls(dsn, service, queue_max, pool)
 
     @property
@@ -198,23 +190,14 @@ class Journal:
         return instant
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """Read with any connection of the pool; after a lost connection with the next one, within bounds."""
-        backoff_s = BACKOFF_S_MIN
-        for attempt in range(1, READ_TRIES_MAX + 1):
-            try:
-                return await self._fetch_once(query, arguments)
-            except TRANSIENT as error:
-                if attempt == READ_TRIES_MAX:
-                    raise Unavailable(f"the journal cannot be read ({error!r})") from error
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
-        raise AssertionError("the last try either returned or raised")
+        """Read with any connection of the pool; with the next one when that was lost."""
+        return await until_answered(self._name, lambda: self._fetch_once(query, arguments))
 
     async def _fetch_once(self, query: str, arguments: tuple[object, ...]) -> list[asyncpg.Record]:
         connection = await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
         try:
             return await connection.fetch(query, *arguments)
-        except (asyncio.CancelledError, TimeoutError):
+        except (asyncio.CancelledError, *TRANSIENT):
             connection.terminate()  # after a cancel or a timeout it is not to be trusted
             raise
         finally:

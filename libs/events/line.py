@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -42,6 +43,7 @@ TRANSIENT = (
     asyncpg.TransactionRollbackError,
 )
 """What may be otherwise at the next try."""
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -56,18 +58,7 @@ class Line:
     async def call(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows; raises Unavailable when the database stays away, and other database errors as they are."""
         async with self._turn:
-            give_up_at = time.monotonic() + CALL_WITHIN_S
-            backoff_s = BACKOFF_S_MIN
-            while True:
-                try:
-                    return await self._once(query, arguments)
-                except TRANSIENT as error:
-                    self.drop()
-                    if time.monotonic() + backoff_s > give_up_at:
-                        raise Unavailable(f"{self._name}: the database does not answer ({error!r})") from error
-                    _log.warning("%s: trying again in %.2f s after %r", self._name, backoff_s, error)
-                await asyncio.sleep(backoff_s)
-                backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+            return await until_answered(self._name, lambda: self._once(query, arguments))
 
     def drop(self) -> None:
         """Throw the connection away without a word: after a cancel or a timeout close() may hang."""
@@ -80,9 +71,24 @@ class Line:
             if self._connection is None:
                 self._connection = await connect(self._dsn, self._name)
             return await self._connection.fetch(query, *arguments)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, *TRANSIENT):
             self.drop()
             raise
+
+
+async def until_answered(name: str, once: Callable[[], Awaitable[T]]) -> T:
+    """What `once` returns, tried again while the database is away; bounded, then Unavailable."""
+    give_up_at = time.monotonic() + CALL_WITHIN_S
+    backoff_s = BACKOFF_S_MIN
+    while True:
+        try:
+            return await once()
+        except TRANSIENT as error:
+            if time.monotonic() + backoff_s > give_up_at:
+                raise Unavailable(f"{name}: the database does not answer ({error!r})") from error
+            _log.warning("%s: trying again in %.2f s after %r", name, backoff_s, error)
+        await asyncio.sleep(backoff_s)
+        backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
 
 
 async def connect(dsn: str, name: str) -> asyncpg.Connection:

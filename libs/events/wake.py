@@ -14,6 +14,8 @@ from collections.abc import Mapping
 
 import asyncpg
 
+from libs.events.line import TRANSIENT
+
 CHANNEL = "journal"
 NOTIFY_INTERVAL_S = 0.02
 """Commits within this time share one NOTIFY: one in every commit would cost most of the throughput."""
@@ -54,7 +56,7 @@ class Wake:
         while True:
             try:
                 await self._exchange()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (asyncpg.PostgresError, *TRANSIENT) as error:
                 _log.warning("hints between processes are interrupted, polling goes on: %r", error)
             await asyncio.sleep(RECONNECT_INTERVAL_S)
 
