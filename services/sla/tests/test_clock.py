@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from hypothesis import given as over
@@ -20,6 +21,7 @@ from libs.events.contracts.sla import (
 )
 from libs.events.contracts.tasks import CaseOpened, ConflictOpened, StepCompleted, StepStarted, TimelineAdvanced
 from libs.events.deciding import Asked
+from libs.events.entries import Fact
 from libs.events.testing import given, look_of
 from services.sla.commands import BreachClock, StartClock, StopClock, WarnClock, clock_id
 from services.sla.domain.clock import CLOCK, COMMANDS, breach, evolve
@@ -151,16 +153,16 @@ def test_whatever_is_asked_in_whatever_order_a_clock_has_one_verdict(asks: list[
     start = StartClock(
         case_id=CASE, step="answer", template="complaint", category="q", priority="n", target_at=at("11:40")
     )
-    handles = {
+    handles: dict[str, tuple[Any, Any, datetime]] = {
         "start": (START, start, at("09:40")),
         "warn": (WARN, WarnClock(case_id=CASE, step="answer"), at("11:16")),
         "breach": (BREACH, BreachClock(case_id=CASE, step="answer"), at("11:40")),
         "stop": (STOP, STOPPED, at("09:40") + timedelta(minutes=minute)),
     }
-    facts: list[object] = []
+    facts: list[Fact] = []
     for ask in asks:
         handle, command, moment = handles[ask]
-        facts += given(CLOCK, *facts).when(handle, command, by="x", at=moment).facts  # type: ignore[arg-type]
+        facts += given(CLOCK, *facts).when(handle, command, by="x", at=moment).facts
     count = {
         kind: sum(isinstance(f, kind) for f in facts) for kind in (SlaMet, ClockStopped, SlaBreached, BreachWithdrawn)
     }
