@@ -137,12 +137,19 @@ class Platform:
 
     def start_foundation(self) -> None:
         """Kafka and PostgreSQL side by side, with topics and, per service, a migrated database."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        (self.state / "traces").mkdir(exist_ok=True)
+        self._lay_out()
         self.secrets.prepare()
         create_keys(self.secrets.keys)
         with ThreadPoolExecutor(2, thread_name_prefix="foundation") as pool:
             _all([pool.submit(self._start_postgres), pool.submit(self._start_kafka)])
+
+    def _lay_out(self) -> None:
+        """Facts and logs are this user's business; root's PostgreSQL only passes through, as another user."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        for name in ("run", "logs", "traces", "kafka"):
+            (self.state / name).mkdir(exist_ok=True)
+            (self.state / name).chmod(0o700)
 
     def _start_postgres(self) -> None:
         with self.progress.step("PostgreSQL: starting"):

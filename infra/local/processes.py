@@ -33,8 +33,8 @@ class Running:
 def started_at(pid: int) -> str | None:
     """When the living process `pid` was started, as an opaque text, or nothing when there is none (or a zombie)."""
     try:
-        with psutil.Process(pid).oneshot():
-            process = psutil.Process(pid)
+        process = psutil.Process(pid)
+        with process.oneshot():
             if process.status() == psutil.STATUS_ZOMBIE:
                 _reap(pid)
                 return None
