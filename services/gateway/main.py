@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from libs.events.contracts import gateway
 from libs.events.service import Service
+from services.gateway.api import router
+from services.gateway.channels.kafka import taking
 from services.gateway.domain import delivery, request, source
 from services.gateway.views.deliveries import DELIVERIES
 from services.gateway.views.requests import REQUESTS
@@ -15,3 +17,8 @@ SERVICE = Service(
     commands=(*request.HANDLES, *source.HANDLES, *delivery.HANDLES),
     views=(REQUESTS, WORK_ITEMS, DELIVERIES),
 )
+
+if __name__ == "__main__":
+    from libs.service.program import run  # the declaration above needs no machinery
+
+    run(SERVICE, router, inbound=taking)

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 as they come in: structured, binary and batched over HTTP; structured and binary over Kafka.
+"""CloudEvents 1.0 as they come in: structured, binary and batched over HTTP; over Kafka the kernel has read the mode.
 
 Only JSON data is taken. What cannot be read raises NotJson, UnsupportedMedia, WrongShape (all faults named).
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import unquote
 
 import msgspec
 
+from libs.events.wire import ForeignEvent
 from libs.service.errors import Fault, NotJson, UnsupportedMedia, WrongShape, shorten
 from services.gateway.commands import YEARS
 
@@ -35,7 +36,7 @@ Mode = Literal["structured", "binary", "batched"]
 class InboundEvent:
     """A CloudEvent with JSON data. `timeline` and `tenant` are extensions: see docs/doors.md.
 
-    `time` is in UTC; None when the sender gave none.
+    `time` is in UTC; None when the sender gave none. `traceparent`: of a record; over HTTP the request's own counts.
     """
 
     id: str
@@ -45,6 +46,7 @@ class InboundEvent:
     time: datetime | None = None
     timeline: str = ""
     tenant: str | None = None
+    traceparent: str = ""
 
 
 def mode_of(content_type: str | None) -> Mode:
@@ -87,17 +89,14 @@ def read_binary_http(headers: Mapping[str, str], body: bytes) -> InboundEvent:
     return _of_attributes(found, _json(body), HTTP_PREFIX)
 
 
-def read_kafka(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> InboundEvent:
-    """One event of a Kafka record, structured or binary, told apart by its content-type header."""
-    texts = {name.lower(): _text(name, raw) for name, raw in headers}
-    body = value or b""
-    if texts.get("content-type", "").lower().startswith("application/cloudevents"):
-        if mode_of(texts["content-type"]) == "batched":
-            raise UnsupportedMedia(texts["content-type"], (STRUCTURED, f"{JSON} with ce_* headers"))
-        return read_structured(body)
-    mode_of(texts.get("content-type", JSON))
-    found = {name.removeprefix(KAFKA_PREFIX): text for name, text in texts.items() if name.startswith(KAFKA_PREFIX)}
-    return _of_attributes(found, _json(body), KAFKA_PREFIX)
+def read_foreign(event: ForeignEvent) -> InboundEvent:
+    """One event of a Kafka record, whose mode and attributes the kernel has read."""
+    mode_of(event.content_type)
+    found = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type, **event.extensions}
+    if event.time is not None:
+        found["time"] = event.time.isoformat()
+    read = _of_attributes(found, _json(event.data), KAFKA_PREFIX)
+    return replace(read, traceparent=event.traceparent)
 
 
 def _or_fault(element: Any, where: str) -> InboundEvent | WrongShape:
@@ -182,13 +181,6 @@ def _base64(value: Any, where: str) -> bytes:
         return base64.b64decode(value, validate=True)
     except (TypeError, ValueError, binascii.Error) as error:
         raise WrongShape([Fault(f"{where}.data_base64", shorten(value), "must be base64 of a JSON object")]) from error
-
-
-def _text(name: str, raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise WrongShape([Fault(name, shorten(raw), "must be UTF-8")]) from error
 
 
 def _is_json(media: str) -> bool:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
+from libs.events import wire
+from libs.events.errors import Undecodable
+from libs.events.handling import Answer, Request
+from libs.service.doors import Doors
 from libs.service.errors import NotJson, UnsupportedMedia, WrongShape
 from services.gateway.channels import cloudevents
 from services.gateway.channels.cloudevents import InboundEvent
+from services.gateway.channels.intake import inbound_id
+from services.gateway.channels.kafka import taking
 
 EVENT: dict[str, Any] = {
     "specversion": "1.0",
@@ -37,14 +44,10 @@ def _body(**changes: Any) -> bytes:
 
 def test_the_same_event_is_read_from_every_mode() -> None:
     http = {f"Ce-{name.title()}": EVENT[name] for name in ("specversion", "id", "source", "type", "time")}
-    kafka = [(f"ce_{name}", EVENT[name].encode()) for name in ("specversion", "id", "source", "type", "time")]
     data = json.dumps(EVENT["data"]).encode()
-    structured = [("content-type", b"application/cloudevents+json; charset=utf-8")]
     assert cloudevents.read_structured(_body()) == AS_READ
     assert cloudevents.read_binary_http({**http, "Content-Type": "application/json"}, data) == AS_READ
     assert cloudevents.read_batch(b"[" + _body() + b"]") == [AS_READ]
-    assert cloudevents.read_kafka([*kafka, ("content-type", b"application/json")], data) == AS_READ
-    assert cloudevents.read_kafka(structured, _body()) == AS_READ
 
 
 def test_data_may_come_in_base64() -> None:
@@ -130,10 +133,58 @@ def test_a_batch_is_bounded() -> None:
         cloudevents.read_batch(b"[" + b",".join([_body()] * 101) + b"]")
 
 
-def test_a_kafka_record_without_attributes_or_value_is_refused() -> None:
-    with pytest.raises(NotJson):
-        cloudevents.read_kafka([], None)
-    with pytest.raises(WrongShape, match="ce_id"):
-        cloudevents.read_kafka([("ce_specversion", b"1.0")], b"{}")
-    with pytest.raises(WrongShape, match="UTF-8"):
-        cloudevents.read_kafka([("ce_id", b"\xff")], b"{}")
+KAFKA = [(f"ce_{name}", EVENT[name].encode()) for name in ("specversion", "id", "source", "type", "time")]
+DATA = json.dumps(EVENT["data"]).encode()
+AS_JSON = [("content-type", b"application/json")]
+AS_STRUCTURED = [("content-type", b"application/cloudevents+json; charset=utf-8")]
+
+
+class Memory:
+    """A door's handler that keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    async def ask(self, request: Request) -> Answer:
+        self.requests.append(request)
+        return Answer(position=1, stream=UUID(int=0), version=1, facts=("gateway.RequestClosed",), known=False)
+
+
+def _doors(memory: Memory) -> Doors:
+    return Doors(memory, cast(Any, None), cast(Any, None), lambda: datetime(2026, 3, 3, tzinfo=UTC), dict)
+
+
+def _record(headers: list[tuple[str, bytes]], value: bytes) -> wire.ForeignEvent:
+    return wire.foreign(wire.envelope(headers, value))
+
+
+@pytest.mark.parametrize(("headers", "value"), [([*KAFKA, *AS_JSON], DATA), (KAFKA, DATA), (AS_STRUCTURED, _body())])
+def test_the_same_event_is_read_from_a_kafka_record(headers: list[tuple[str, bytes]], value: bytes) -> None:
+    assert cloudevents.read_foreign(_record(headers, value)) == AS_READ
+
+
+async def test_a_kafka_record_is_taken_as_over_http_for_the_tenant_that_it_names() -> None:
+    memory = Memory()
+    take = taking(_doors(memory))
+    await take(_record([*KAFKA, *AS_JSON], DATA))
+    await take(_record([*KAFKA, *AS_JSON, ("ce_tenant", b"north")], DATA))
+    here, there = memory.requests
+    assert (here.tenant, there.tenant, here.actor) == ("main", "north", "gateway/inbound")
+    assert here.command_id == inbound_id("main", "crm", "1")
+    assert here.at == AS_READ.time
+
+
+@pytest.mark.parametrize(
+    ("headers", "value"),
+    [
+        ([*KAFKA, *AS_JSON], b"{"),
+        ([*KAFKA, *AS_JSON], b"[]"),
+        ([*KAFKA, *AS_JSON], b'{"surprise": 1}'),
+        ([*KAFKA, ("content-type", b"text/xml")], DATA),
+        ([*KAFKA, *AS_JSON, ("ce_timeline", b"other")], DATA),
+        ([header for header in KAFKA if header[0] != "ce_type"] + [("ce_type", b"com.example.thing")], DATA),
+    ],
+)
+async def test_a_kafka_record_that_cannot_be_taken_says_why(headers: list[tuple[str, bytes]], value: bytes) -> None:
+    with pytest.raises(Undecodable, match="crm 1"):
+        await taking(_doors(Memory()))(_record(headers, value))
