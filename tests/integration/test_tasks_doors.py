@@ -1,0 +1,270 @@
+"""tasks' doors on a real journal: the complaint from opening to call back by named people, and who is turned away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from demo import rulebook
+from infra.local.databases import Database
+from libs.events.appends import Heard
+from libs.events.contracts import gateway
+from libs.events.contracts.gateway import RequestReceived
+from libs.events.deciding import Command
+from libs.events.entries import entity_id, new_id, stream_id
+from libs.events.testing import MemoryService
+from libs.service.auth import Role
+from services.directory.commands import JoinPerson, NameContact, NameDecisionBoard, RegisterDepartment
+from services.directory.main import SERVICE as DIRECTORY
+from services.tasks.api import router
+from services.tasks.main import SERVICE
+from tests.integration.doors import Standing, doors
+from tests.integration.errands_service import now, until
+
+pytestmark = pytest.mark.platform
+CASE = entity_id("main", "case", "desk/STORY1")
+COMMANDS: dict[str, type[Command]] = {
+    "/v1/departments": RegisterDepartment,
+    "/v1/people": JoinPerson,
+    "/v1/contacts": NameContact,
+    "/v1/decision-board": NameDecisionBoard,
+}
+NEW_CASE = {
+    "source": "desk",
+    "reference": "STORY1",
+    "template": "complaint",
+    "category": "quality",
+    "title": "veneer blisters",
+}
+FORM = {"customer": "Hotel Lotus", "order": "A-17", "product": "cabinet", "defect": "blisters"}
+
+
+def organisation() -> list[Heard]:
+    """What directory says of the demo's company, as a listener brings it."""
+    directory = MemoryService(DIRECTORY)
+    for call in rulebook.organisation():
+        directory.ask(COMMANDS[call.path].model_validate(call.body), by="ops-1", at=now())
+    return [
+        Heard(
+            **{name: getattr(entry, name) for name in HEARD_AS_DECIDED},
+            recorded_at=entry.occurred_at,
+        )
+        for entry in directory.entries
+    ]
+
+
+HEARD_AS_DECIDED = (
+    "id",
+    "type",
+    "schema_version",
+    "stream",
+    "version",
+    "tenant",
+    "subject",
+    "actor",
+    "command_id",
+    "causation_id",
+    "correlation_id",
+    "traceparent",
+    "basis",
+    "epoch",
+    "occurred_at",
+    "backfilled",
+    "data",
+)
+
+
+@pytest.fixture
+async def tasks(database: Database, tmp_path: Path) -> AsyncIterator[Standing]:
+    async with doors(database, SERVICE, router, tmp_path / "keys") as standing:
+        await standing.parts.journal.hear(organisation())
+        for call in rulebook.templates():
+            body = {**call.body, "call_back_after_h": 0}  # the doors' clock runs in real time here
+            answer = await post(standing, call.path, body, person="ops-1", role="ops")
+            assert answer.status_code == 200, answer.text
+        yield standing
+
+
+async def post(
+    tasks: Standing,
+    path: str,
+    body: Any = None,
+    *,
+    person: str,
+    role: Role = "frontend",
+    headers: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    """After every act the views have what was accepted, so that the next one sees it."""
+    sent = tasks.bearer(role, person=person) | dict(headers or {})
+    answer = await tasks.client.post(path, json={} if body is None else body, headers=sent)
+    await tasks.parts.projector.wait(await tasks.parts.journal.position(), 5.0)
+    return answer
+
+
+async def act(tasks: Standing, person: str, path: str, body: Any = None) -> httpx.Response:
+    return await post(tasks, f"/v1/cases/{CASE}/{path}", body, person=person)
+
+
+async def get(tasks: Standing, path: str, **params: Any) -> Any:
+    answer = await tasks.client.get(path, params=params, headers=tasks.bearer("auditor", person="auditor-1"))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def offered(tasks: Standing) -> None:
+    assert (await post(tasks, "/v1/cases", NEW_CASE, person="svc-1")).json()["case_id"] == str(CASE)
+    assert (await act(tasks, "svc-1", "form", {"form": FORM})).status_code == 200
+
+
+async def disputed(tasks: Standing) -> None:
+    await offered(tasks)
+    for number, (person, following) in enumerate(
+        (("prod-1", "purchasing"), ("purch-1", "product"), ("pd-1", None)), start=1
+    ):
+        body = {"reason": "not ours", "next_department": following}
+        answer = await act(tasks, person, f"handoffs/{number}/rejection", body)
+        assert answer.status_code == 200, answer.text
+
+
+def refused(answer: httpx.Response, status: int, rule: str | None = None) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    if rule is not None:
+        assert problem["rule"] == rule
+        assert problem["detail_zh"]
+    return problem
+
+
+async def test_named_people_bring_a_complaint_from_opening_to_call_back(tasks: Standing) -> None:
+    await disputed(tasks)
+    board = (await get(tasks, "/v1/cases", state="unruled"))["rows"]
+    assert [(row["reference"], row["holder"], row["bounces"], row["red"]) for row in board] == [
+        ("STORY1", "service", 3, False)
+    ]
+    ruling = {"responsible": "production", "consulted": ["purchasing"], "reason": "glued in production"}
+    for person, path, body in (
+        ("vp-ops", "rulings", ruling),
+        ("prod-1", "handoffs/4/acceptance", None),
+        ("purch-1", "consultations/purchasing/answer", {"answer": "within the specification"}),
+        ("prod-1", "solution", {"solution": "new fronts"}),
+        ("svc-1", "customer-told", None),
+        ("svc-1", "call-back", {"satisfied": True}),
+    ):
+        answer = await act(tasks, person, path, body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["facts"]
+    row = (await get(tasks, f"/v1/cases/{CASE}"))["row"]
+    assert (row["holder"], row["state"], row["responsible"]) == ("production", "closed", "production")
+    handoffs = (await get(tasks, f"/v1/cases/{CASE}/handoffs"))["rows"]
+    assert [(h["receiver"], h["state"], h["ended_by"]) for h in handoffs] == [
+        ("production", "rejected", "prod-1"),
+        ("purchasing", "rejected", "purch-1"),
+        ("product", "rejected", "pd-1"),
+        ("production", "accepted", "prod-1"),
+    ]
+    seats = {row["step"]: row for row in (await get(tasks, f"/v1/cases/{CASE}/assignments"))["rows"]}
+    assert seats["solution"]["accountable"] == "person:prod-dir"
+    assert seats["solution"]["consulted"] == ["dept:purchasing"]
+
+
+async def test_each_department_sees_what_waits_for_it(tasks: Standing) -> None:
+    await offered(tasks)
+    (handoff,) = (await get(tasks, "/v1/handoffs", receiver="production", state="offered"))["rows"]
+    assert (handoff["case_id"], handoff["number"]) == (str(CASE), 1)
+    assert (await get(tasks, "/v1/handoffs", receiver="purchasing"))["rows"] == []
+    assert (await get(tasks, "/v1/consultations", department="purchasing", open=True))["rows"] == []
+
+
+async def test_the_board_of_a_moment_ago_is_still_there(tasks: Standing) -> None:
+    await offered(tasks)
+    before = now()
+    assert (await act(tasks, "prod-1", "handoffs/1/acceptance")).status_code == 200
+    was = (await get(tasks, f"/v1/cases/{CASE}", as_of=before.isoformat()))["row"]
+    now_is = (await get(tasks, f"/v1/cases/{CASE}"))["row"]
+    assert (was["holder"], was["offered_to"]) == ("service", "production")
+    assert (now_is["holder"], now_is["offered_to"]) == ("production", None)
+
+
+async def test_whoever_may_not_is_told_the_role_or_the_rule(tasks: Standing) -> None:
+    await disputed(tasks)
+    ruling = {"responsible": "production", "reason": "so"}
+    refused(await act(tasks, "prod-1", "rulings", ruling), 403, "not-above-the-conflict")
+    as_ops = await post(tasks, f"/v1/cases/{CASE}/rulings", ruling, person="vp-ops", role="ops")
+    assert "frontend" in refused(as_ops, 403)["detail"]
+    (template, *_) = rulebook.templates()
+    assert "ops" in refused(await post(tasks, template.path, template.body, person="svc-1"), 403)["detail"]
+
+
+async def test_a_state_that_forbids_an_act_is_a_conflict_with_its_rule(tasks: Standing) -> None:
+    await post(tasks, "/v1/cases", NEW_CASE, person="svc-1")
+    missing = refused(await act(tasks, "svc-1", "form", {"form": {"product": "x"}}), 409, "fields-missing")
+    assert "defect" in missing["detail"]
+    refused(await act(tasks, "svc-1", "customer-told"), 409, "no-solution")
+    refused(await act(tasks, "svc-1", "form", {"form": "none"}), 422)
+    refused(await act(tasks, "svc-1", "handoffs/0/acceptance"), 422)
+
+
+async def test_a_case_that_never_was_is_not_found(tasks: Standing) -> None:
+    nowhere = UUID(int=1)
+    headers = tasks.bearer("frontend", person="svc-1")
+    refused(await tasks.client.get(f"/v1/cases/{nowhere}", headers=headers), 404, "unknown-case")
+    told = await tasks.client.post(f"/v1/cases/{nowhere}/customer-told", headers=headers)
+    refused(told, 404, "unknown-case")
+
+
+async def test_the_same_key_is_answered_with_the_first_result_and_an_old_version_is_a_conflict(
+    tasks: Standing,
+) -> None:
+    await offered(tasks)
+    path = f"/v1/cases/{CASE}/handoffs/1/rejection"
+    body = {"reason": "not ours", "next_department": "product"}
+    first = await post(tasks, path, body, person="prod-1", headers={"Idempotency-Key": "k1"})
+    again = await post(tasks, path, body, person="prod-1", headers={"Idempotency-Key": "k1"})
+    assert (first.json()["known"], again.json()["known"]) == (False, True)
+    assert first.json()["position"] == again.json()["position"]
+    stale = await post(tasks, f"/v1/cases/{CASE}/handoffs/2/acceptance", person="pd-1", headers={"If-Match": '"1"'})
+    refused(stale, 409)
+
+
+async def test_a_request_from_outside_becomes_a_case_by_itself(tasks: Standing) -> None:
+    case_id = entity_id("main", "case", "web/7")
+    request = RequestReceived("web", "7", "citizen-request", "Needle Pickup", "needles", {}, department="GEN_")
+    type_, version, data = gateway.CONTRACT.encode(request)
+    then = now() - timedelta(days=1)
+    record = Heard(
+        id=new_id(),
+        type=type_,
+        schema_version=version,
+        stream=stream_id("main", "gateway", "request", case_id),
+        version=1,
+        tenant="main",
+        subject=case_id,
+        actor="web-shop",
+        command_id=new_id(),
+        causation_id=None,
+        correlation_id=case_id,
+        traceparent="",
+        basis=0,
+        epoch=1,
+        occurred_at=then,
+        recorded_at=now(),
+        backfilled=False,
+        data=data,
+    )
+    await tasks.parts.journal.hear([record])
+
+    async def opened() -> bool:
+        return bool((await get(tasks, "/v1/cases", reference="7"))["rows"])
+
+    await until(opened, "the request becomes a case")
+    row = (await get(tasks, f"/v1/cases/{case_id}"))["row"]
+    assert (row["holder"], row["state"]) == ("GEN_", "held")
+    assert row["opened_at"].startswith(then.isoformat()[:19])
+    assert tasks.parts.parked.found == []
