@@ -10,18 +10,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cli.platform import AsJson
+from cli.platform import AsJson, PortBase
 from cli.rebuild import check_everything
 from cli.standing import standing
 from demo import imports, rulebook
 from demo.stage import MONDAY, Stage, StoryFailed
 from demo.stories import complaint
-from infra.local import Platform, PlatformError, state_dir, supervisor
-from infra.local import ports as port_blocks
+from infra.local import Platform, PlatformError, state_dir
 from infra.local.doors import Doors, open_doors
 from infra.local.platform import Wishes
 from infra.local.progress import Progress
 from infra.local.rest import run_on, wait_rest
+from infra.local.upkeep import bring_down, bring_up
 from libs.service import issuer
 
 STORIES: dict[str, Callable[[Stage], str]] = {
@@ -42,13 +42,14 @@ def demo(
     story: Annotated[str, typer.Option(help=f"one of {', '.join(STORIES)}")] = "complaint",
     real_input: Annotated[bool, typer.Option(help="import the shipped real input as well")] = True,
     over: Annotated[bool, typer.Option("--over", help="empty the state even if it is not a demo's")] = False,
+    port_base: PortBase = None,
     as_json: AsJson = False,
 ) -> None:
     """Play a story on an empty state through the public doors, check it, and leave the platform up. 演示。"""
     if story not in STORIES:
         raise PlatformError(f"--story {story!r} is not told; choose one of {', '.join(STORIES)}")
     progress, began = Progress(), time.monotonic()
-    platform = _empty_platform(progress, over)
+    platform = _empty_platform(progress, over, port_base)
     told: dict[str, Any] = {"story": story}
     with open_doors(platform) as doors:
         publish(doors, progress)
@@ -101,27 +102,21 @@ def publish(doors: Doors, progress: Progress) -> None:
             wait_rest(doors)
 
 
-def _empty_platform(progress: Progress, over: bool) -> Platform:
+def _empty_platform(progress: Progress, over: bool, port_base: int | None) -> Platform:
     """This checkout's platform, started anew with nothing in it and its clock held."""
     state = state_dir()
-    mark = state / MARK
-    standing_there = Platform.at(state, progress)
-    if (state / "postgres").exists() and not mark.exists() and not over:
+    mark, last = state / MARK, Platform.at(state, progress)
+    if last.postgres.data.exists() and not mark.exists() and not over:
         raise PlatformError(
             f"{state} holds a state that is not a demo's, and a demo begins on an empty one: "
             "play it elsewhere with BATON_STATE=<folder>, or lose that state with --over"
         )
-    supervisor.dismiss(state)
-    if standing_there.running():
-        with progress.step("ending the platform of the last demo"):
-            standing_there.stop()
-    standing_there.reset()
-    block, _ = port_blocks.choose(state, None)
-    platform = Platform(state, block, wishes=Wishes(clock=f"held:{START.isoformat()}"), progress=progress)
-    platform.start()
+    if last.running():
+        bring_down(state, progress)
+    last.reset()
+    brought = bring_up(state, Wishes(clock=f"held:{START.isoformat()}"), progress, port_base=port_base)
     mark.touch()
-    supervisor.leave_behind(platform)
-    return platform
+    return brought.platform
 
 
 def _import_all(doors: Doors, platform: Platform, progress: Progress) -> list[dict[str, Any]]:

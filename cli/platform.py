@@ -28,6 +28,10 @@ ALL = "all"
 
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
+PortBase = Annotated[
+    int | None, typer.Option(envvar="BATON_PORT_BASE", help="first port of the block of 20 to use; remembered")
+]
+
 
 def register(app: typer.Typer) -> None:
     for verb in (up, down, status, logs, reset, start, stop):
@@ -35,9 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    port_base: Annotated[
-        int | None, typer.Option(envvar="BATON_PORT_BASE", help="first port of the block of 20 to use; remembered")
-    ] = None,
+    port_base: PortBase = None,
     clock: Annotated[
         str, typer.Option(help="`real`, or `held:2025-03-03T09:00:00+08:00` for a clock that stands still")
     ] = REAL_CLOCK,
