@@ -1,6 +1,7 @@
 -- Records that could not be taken, and the records of the same key that wait behind them, as they came.
 create table journal.parked (
   id uuid primary key,
+  number bigint generated always as identity,                  -- the order in which they were set aside
   kind text not null,
   state text not null check (state in ('parked', 'waiting', 'released', 'dropped')),
   topic text not null,
@@ -27,7 +28,8 @@ create table journal.parked (
   act_mended bytea,
   tries int not null default 0
 );
-create index parked_pending on journal.parked (topic, key, partition, record_offset) where state in ('parked', 'waiting');
+create index parked_pending on journal.parked (topic, key, number) where state in ('parked', 'waiting');
+create unique index parked_number on journal.parked (number);
 create index parked_event on journal.parked (event_id);
 create index parked_act on journal.parked (act_at) where act is not null;
 grant select, insert, update on journal.parked to :"service";

@@ -1,0 +1,115 @@
+"""The door for other systems on Kafka: CloudEvents of theirs, handed on one by one, in the order of their keys.
+
+There are no sequences and no owners here. `take` turns an event into commands whose ids derive from the event's source
+and id, so that an event that comes twice changes nothing; what it refuses is parked with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import asyncpg
+
+from libs.events import wire
+from libs.events.contract import Contract
+from libs.events.desk import Draft, Partition
+from libs.events.errors import CommandReused, Refusal, Undecodable, VersionConflict
+from libs.events.journal import Journal
+from libs.events.judging import Place, Raw, Verdict
+from libs.events.parked import Problem
+from libs.events.parking import Parking
+from libs.events.receiving import Receiver, ReceiverState
+
+ROLE = "inbound"
+TOPIC = "baton.inbound"
+CONFLICT_TRIES_MAX = 5
+CONFLICT_PAUSE_S = 0.1
+
+Take = Callable[[wire.ForeignEvent], Awaitable[None]]
+
+
+class Inbound:
+    """`take(event)` may raise Undecodable, Refusal or CommandReused, which park the record, and Unavailable, after
+    which it is called again later.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        journal: Journal,
+        take: Take,
+        *,
+        dsn: str,
+        kafka: str,
+        parking: Parking,
+        topic: str = TOPIC,
+    ) -> None:
+        self._receiver = Receiver(contract, journal, _Handing(take, topic), dsn=dsn, kafka=kafka, parking=parking)
+
+    async def run(self) -> None:
+        """Hand on for ever, leading or standing by."""
+        await self._receiver.run()
+
+    def state(self) -> ReceiverState:
+        return self._receiver.state()
+
+    def positions(self) -> dict[int, int]:
+        """Per partition the next offset; empty while another process does it."""
+        return {partition: place.next_offset for (_, partition), place in self._receiver.places().items()}
+
+
+class _Handing:
+    """The door as a Taker."""
+
+    def __init__(self, take: Take, topic: str) -> None:
+        self._take = take
+        self.role = ROLE
+        self.topics: tuple[str, ...] = (topic,)
+        self.tails: tuple[str, ...] = ()
+
+    async def prepare(self, database: asyncpg.Connection[asyncpg.Record]) -> None:
+        """Nothing is subscribed to: everything on the topic is for us."""
+
+    def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict:
+        if not raw.key:  # records without a key have no order among them: none waits for another
+            raw = replace(raw, key=f"{raw.partition}@{raw.offset}")
+        verdict = Verdict(raw)
+        try:
+            event = wire.envelope(raw.headers, raw.value)
+            verdict = replace(verdict, event=event)
+            wire.foreign(event)
+        except Undecodable as error:
+            return verdict.refused(Problem.UNREADABLE, str(error))
+        return replace(verdict, wanted=True)
+
+    async def take(self, verdict: Verdict, draft: Draft) -> Verdict:
+        if verdict.event is None:
+            return verdict
+        try:
+            await self._hand_on(wire.foreign(verdict.event))
+        except Undecodable as error:
+            return verdict.refused(Problem.UNREADABLE, str(error))
+        except CommandReused:
+            return verdict.refused(
+                Problem.ALTERED, "source and id came before with other content; the first one stands"
+            )
+        except (Refusal, VersionConflict) as error:
+            return verdict.refused(Problem.REFUSED, str(error))
+        return verdict
+
+    async def _hand_on(self, event: wire.ForeignEvent) -> None:
+        for _ in range(CONFLICT_TRIES_MAX - 1):
+            try:
+                return await self._take(event)
+            except VersionConflict:
+                await asyncio.sleep(CONFLICT_PAUSE_S)
+        return await self._take(event)
+
+    def tail(self, records: Sequence[Raw]) -> None:
+        """No such topics."""
+
+    async def written(self, places: Mapping[Partition, Place]) -> None:
+        """No head is announced here."""

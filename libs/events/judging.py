@@ -1,0 +1,165 @@
+"""Judging one record: noted, passed over, parked, or held back. Pure: the same record gets the same verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from libs.events import wire
+from libs.events.appends import DATA_BYTES_MAX, Heard
+from libs.events.contract import Language
+from libs.events.errors import Undecodable
+from libs.events.parked import Headers, Parked, Problem, State, parked_id, shortened
+
+AHEAD_S_MAX = 60
+"""A record may be recorded this much ahead of our domain clock: one bad clock must not poison every journal."""
+ANYTHING = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A record as it came from a topic, or from its parked row."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+    key: str
+    headers: Headers
+    value: bytes
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.topic, self.partition
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a partition was heard. `sequence`: the last of its owner that was taken or passed over."""
+
+    next_offset: int = 0
+    sequence: int = 0
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a record: park it (`problem`), hold it back (`held`), take it (`wanted`), or pass it over."""
+
+    raw: Raw
+    event: wire.Envelope | None = None
+    link: wire.Link | None = None
+    heard: Heard | None = None
+    problem: Problem | None = None
+    reason: str = ""
+    held: bool = False
+    wanted: bool = False
+
+    def refused(self, problem: Problem, reason: str) -> Verdict:
+        return replace(self, problem=problem, reason=reason, heard=None, wanted=False)
+
+
+class Judge:
+    """What one service takes: facts of these owners, of types that are listened to since an instant.
+
+    `since`: by type, or by `owner.*` for everything that the owner says.
+    """
+
+    def __init__(self, language: Language, since: Mapping[str, datetime]) -> None:
+        self._language, self._since = language, since
+
+    def judge(self, raw: Raw, now: datetime, place: Place | None = None) -> Verdict:
+        """`place`: where the record stands in its partition; None for one that comes from its parked row."""
+        verdict = Verdict(raw)
+        try:
+            event = wire.envelope(raw.headers, raw.value)
+            type_, source = event.text("type"), event.text("source")
+            verdict = replace(verdict, event=event)
+            if f"baton.{wire.owner_of(event)}" != raw.topic:
+                return verdict.refused(Problem.FOREIGN, f"source {wire.shown(source)} speaks on topic {raw.topic}")
+            link = wire.link(event)
+            verdict = replace(verdict, link=link)
+            if place is not None:
+                if link.epoch < place.epoch:
+                    return verdict.refused(
+                        Problem.OLD_EPOCH, f"epoch {link.epoch} though its owner is in epoch {place.epoch}"
+                    )
+                if link.sequence > place.sequence and link.previous > place.sequence:
+                    return replace(verdict, held=True)
+            since = self._since.get(type_) or self._since.get(f"{raw.topic.removeprefix('baton.')}.{ANYTHING}")
+            if since is None:
+                return verdict
+            heard = wire.heard(event, backfilled=event.instant("recordedat") < since)
+            return self._read(verdict, heard, now)
+        except Undecodable as error:
+            foreign = error.field in ("ce_source", "ce_type") and bool(error.value)
+            return verdict.refused(Problem.FOREIGN if foreign else Problem.UNREADABLE, str(error))
+
+    def _read(self, verdict: Verdict, heard: Heard, now: datetime) -> Verdict:
+        if heard.recorded_at > now + timedelta(seconds=AHEAD_S_MAX):
+            return verdict.refused(
+                Problem.FUTURE,
+                f"recorded at {heard.recorded_at.isoformat()}, more than {AHEAD_S_MAX} s ahead of {now.isoformat()}",
+            )
+        if len(heard.data) > DATA_BYTES_MAX:
+            return verdict.refused(Problem.UNREADABLE, f"{len(heard.data)} bytes of data, at most {DATA_BYTES_MAX}")
+        everything = heard.type not in self._since
+        if not (everything and not self._language.knows(heard.type)):
+            try:
+                self._language.decode(heard.type, heard.schema_version, heard.data)
+            except Undecodable as error:
+                return verdict.refused(Problem.UNREADABLE, str(error))
+            except Exception as error:  # noqa: BLE001 an upcaster met a shape that it does not know: parked, with why
+                return verdict.refused(Problem.UNREADABLE, f"upcasting failed: {error!r}")
+        return replace(verdict, heard=heard, wanted=True)
+
+
+def row(verdict: Verdict, state: State, *, problem: Problem | None = None, reason: str | None = None) -> Parked:
+    """The parked row of a record, with everything about it that can be read."""
+    raw, event = verdict.raw, verdict.event
+    kind = problem or verdict.problem or Problem.WAITING
+    gap = "/gap" if kind is Problem.GAP else ""
+    return Parked(
+        id=parked_id(raw.topic + gap, raw.topic_id, raw.partition, raw.offset),
+        kind=kind,
+        state=state,
+        topic=raw.topic,
+        topic_id=raw.topic_id,
+        partition=raw.partition,
+        record_offset=raw.offset,
+        key=raw.key,
+        reason=shortened(verdict.reason if reason is None else reason),
+        headers=raw.headers,
+        value=raw.value,
+        event_id=_optional(event, "id"),
+        type=event.attributes.get("type") if event else None,
+        tenant=event.attributes.get("tenant", "") if event else "",
+        subject=_optional(event, "subject"),
+        sequence=verdict.link.sequence if verdict.link else None,
+        previous=verdict.link.previous if verdict.link else None,
+    )
+
+
+def raw_of(parked: Parked, *, value: bytes | None = None) -> Raw:
+    """The record of a parked row, with another value if it was mended."""
+    mended = parked.mended if value is None else value
+    return Raw(
+        parked.topic,
+        parked.topic_id,
+        parked.partition,
+        parked.record_offset,
+        parked.key,
+        parked.headers,
+        parked.value if mended is None else mended,
+    )
+
+
+def _optional(event: wire.Envelope | None, name: str) -> UUID | None:
+    if event is None:
+        return None
+    try:
+        return event.uuid(name)
+    except Undecodable:  # the row's reason says what is wrong with the record; its id is shown where it has one
+        return None

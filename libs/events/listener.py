@@ -1,0 +1,133 @@
+"""The listener: hears the facts of other owners that this service needs, each once, in the order of its key.
+
+A subscription to a type starts when the service first listens for it: what was recorded before is heard as backfilled
+(reactions pass it over). The very first ones of a service start STARTING_TOGETHER_S earlier, so that nothing is missed
+that another service said while this one was still starting. When a type is added later, its topic is read again from
+the start; what was heard before vanishes by its ids. Facts that nobody here needs are passed over by their header, but
+their sequence counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from libs.events import heads
+from libs.events.contract import Contract
+from libs.events.desk import Draft, Partition
+from libs.events.errors import Undecodable
+from libs.events.journal import Journal
+from libs.events.judging import ANYTHING, Judge, Place, Raw, Verdict
+from libs.events.parking import Database, Parking
+from libs.events.receiving import Receiver, ReceiverState
+from libs.events.service import Service
+
+ROLE = "listener"
+STARTING_TOGETHER_S = 60
+_log = logging.getLogger(__name__)
+
+_FIRST = "select not exists (select 1 from journal.subscriptions)"
+_SUBSCRIBED = "select type, since from journal.subscriptions where topic = any($1)"
+_DROP = "delete from journal.subscriptions where type = any($1)"
+_ADD = """
+insert into journal.subscriptions (type, topic, since)
+values ($1, $2, journal.domain_now() - make_interval(secs => $3))
+"""
+_READ_AGAIN = "update journal.offsets set next_offset = 0, epoch = 0 where topic = any($1)"
+
+
+class Listener:
+    def __init__(self, service: Service, journal: Journal, *, dsn: str, kafka: str, parking: Parking) -> None:
+        self._hearing = _Hearing(service, journal)
+        self._receiver = Receiver(service.contract, journal, self._hearing, dsn=dsn, kafka=kafka, parking=parking)
+
+    async def run(self) -> None:
+        """Listen for ever, leading or standing by; a service that hears nobody only waits to be ended."""
+        if not self._hearing.topics:
+            await asyncio.Event().wait()
+        await self._receiver.run()
+
+    def state(self) -> ReceiverState:
+        return self._receiver.state()
+
+    def positions(self) -> dict[str, dict[int, int]]:
+        """Per owner and partition the last sequence heard or passed over; empty while another process listens."""
+        return by_owner(self._receiver.places())
+
+    def watermarks(self) -> dict[str, heads.Watermark]:
+        """Per owner how far everything it said was heard."""
+        pending = self._receiver.state().pending
+        return self._hearing.fulfilment.watermarks({_owner(topic): count for topic, count in pending.items()})
+
+
+class _Hearing:
+    """The listener as a Taker."""
+
+    def __init__(self, service: Service, journal: Journal) -> None:
+        self._service, self._journal = service, journal
+        self.role = ROLE
+        self.topics = tuple(contract.topic for contract in service.hears)
+        self.tails: tuple[str, ...] = (heads.TOPIC,)
+        self.fulfilment = heads.Fulfilment(tuple(contract.owner for contract in service.hears))
+        self._language = service.language
+        self._judge = Judge(self._language, {})
+
+    async def prepare(self, database: Database) -> None:
+        self._judge = Judge(self._language, await subscribe(database, self._subscriptions(), self.topics))
+
+    def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict:
+        return self._judge.judge(raw, now, place)
+
+    async def take(self, verdict: Verdict, draft: Draft) -> Verdict:
+        if verdict.heard is not None:
+            draft.heard.append(verdict.heard)
+            draft.taken.append(verdict)
+        return verdict
+
+    def tail(self, records: Sequence[Raw]) -> None:
+        for raw in records:
+            try:
+                self.fulfilment.announced(heads.decode(raw.value))
+            except Undecodable as error:
+                _log.error("offset %d of %s is passed over: %s", raw.offset, heads.TOPIC, error)
+
+    async def written(self, places: Mapping[Partition, Place]) -> None:
+        found = self.fulfilment.fulfilled(by_owner(places))
+        if found:
+            self.fulfilment.reach(found, await self._journal.position())
+
+    def _subscriptions(self) -> dict[str, str]:
+        """Type to topic."""
+        if self._service.hears_everything:
+            return {f"{contract.owner}.{ANYTHING}": contract.topic for contract in self._service.hears}
+        needed = self._language.types_of(self._service.needs)
+        return {type_: contract.topic for contract in self._service.hears for type_ in _said(contract) & needed}
+
+
+async def subscribe(database: Database, wanted: Mapping[str, str], topics: Sequence[str]) -> dict[str, datetime]:
+    """Since when each wanted type is listened to. Topics of added types are read again from their start."""
+    async with database.transaction():
+        grace_s = STARTING_TOGETHER_S if await database.fetchval(_FIRST) else 0
+        known = {found["type"] for found in await database.fetch(_SUBSCRIBED, topics)}
+        added = {type_: topic for type_, topic in wanted.items() if type_ not in known}
+        await database.execute(_DROP, [type_ for type_ in known if type_ not in wanted])
+        await database.executemany(_ADD, [(type_, topic, grace_s) for type_, topic in added.items()])
+        await database.execute(_READ_AGAIN, list(set(added.values())))
+        return {found["type"]: found["since"] for found in await database.fetch(_SUBSCRIBED, topics)}
+
+
+def by_owner(places: Mapping[Partition, Place]) -> dict[str, dict[int, int]]:
+    found: dict[str, dict[int, int]] = {}
+    for (topic, partition), place in places.items():
+        found.setdefault(_owner(topic), {})[partition] = place.sequence
+    return found
+
+
+def _owner(topic: str) -> str:
+    return topic.removeprefix("baton.")
+
+
+def _said(contract: Contract) -> frozenset[str]:
+    return frozenset(contract.kinds)

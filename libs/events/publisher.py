@@ -1,0 +1,327 @@
+"""The publisher: sends the decided entries of one service to its topic, in order, and announces how far it is.
+
+One process of the service does it at a time. It resumes from the last sequence that is stored as acknowledged, and
+passes over what the end of the topic shows to have arrived without being stored. Before it sends anything it compares
+the end of the topic with the journal: a topic that is ahead, or has another id at one of its sequences, tells that the
+journal was restored from a backup; then it raises Diverged and sends nothing. After any other error producer and
+connection are thrown away and it starts anew, for ever, with a bounded pause; `state` shows why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from opentelemetry import trace
+
+from libs.events import heads, wire
+from libs.events.broker import REQUEST_TIMEOUT_MS, Described, describe
+from libs.events.contract import Contract
+from libs.events.entries import Entry
+from libs.events.errors import Diverged, LeadershipLost, Unavailable
+from libs.events.journal import Head, Journal
+from libs.events.leading import Lead, connect, leading
+from libs.events.published import Published, chain_before, compare, load, store
+from libs.events.tracing import links_of
+
+ROLE = "publisher"
+BATCH_RECORDS_MAX = 500
+SEND_WITHIN_S = 15.0
+STOP_WITHIN_S = 3.0
+LINGER_BYTES_MAX = 256 * 1024
+BACKOFF_S_MIN = 0.1
+BACKOFF_S_MAX = 5.0
+ASK_WITHIN_S = 30.0
+ASK_POLL_S = 0.05
+_log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("baton")
+
+_ASK_AGAIN = "update journal.published set resend_from = $1"
+_ASKED = "select resend_from from journal.published"
+_DONE = "update journal.published set resend_from = null where resend_from = $1"
+
+Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherState:
+    """`published` of `decided` sequences are in the topic; `partitions`: the last one of each. `lost`: the topic does
+    not show everything that it acknowledged, and which sequence to publish from.
+    """
+
+    leading: bool
+    published: int
+    decided: int
+    partitions: dict[int, int]
+    problem: str | None
+    lost: str | None
+    restarts: int
+    announced: heads.Head | None
+
+
+class Publisher:
+    def __init__(self, contract: Contract, journal: Journal, *, dsn: str, kafka: str) -> None:
+        self._contract, self._journal, self._dsn, self._kafka = contract, journal, dsn, kafka
+        self._kick = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._asked = self._told = 0
+        self._leading = False
+        self._problem: str | None = None
+        self._lost: str | None = None
+        self._restarts = 0
+        self._published = Published("", 0, {}, {})
+        self._decided = 0
+        self._announced: heads.Head | None = None
+        self._announced_at = float("-inf")
+
+    def state(self) -> PublisherState:
+        return PublisherState(
+            self._leading,
+            self._published.sequence,
+            max(self._decided, self._published.sequence),
+            dict(self._published.sequences),
+            self._problem,
+            self._lost,
+            self._restarts,
+            self._announced,
+        )
+
+    async def run(self) -> None:
+        """Publish for ever, leading or standing by; raises only Diverged."""
+        backoff_s = BACKOFF_S_MIN
+        while True:
+            began = time.monotonic()
+            try:
+                async with leading(self._dsn, ROLE) as lead:
+                    await self._lead(lead)
+            except Diverged as error:
+                self._problem = str(error)
+                raise
+            except (
+                KafkaError,
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                LeadershipLost,
+                Unavailable,
+            ) as error:
+                self._problem = f"{type(error).__name__}: {error}"
+                self._restarts += 1
+                _log.warning("publisher of %s starts anew: %s", self._contract.owner, self._problem)
+            finally:
+                self._leading = False
+            if time.monotonic() - began > BACKOFF_S_MAX:
+                backoff_s = BACKOFF_S_MIN
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+
+    async def announce(self) -> None:
+        """Publish what there is and announce the head at once (the clock moved). A standby leaves it to the leader, who
+        announces within ANNOUNCE_EVERY_S; raises Unavailable when the leader, here, cannot.
+        """
+        if not self._leading:
+            return
+        self._asked += 1
+        wanted = self._asked
+        self._kick.set()
+        try:
+            async with asyncio.timeout(ASK_WITHIN_S), self._moved:
+                await self._moved.wait_for(lambda: self._told >= wanted or not self._leading)
+        except TimeoutError as error:
+            raise Unavailable(f"no head was announced within {ASK_WITHIN_S} s: {self._problem}") from error
+
+    async def publish_from(self, sequence: int) -> None:
+        """Send again what was decided from this sequence on; returns when it is done, by whichever process leads."""
+        if sequence < 1:
+            raise ValueError(f"sequence={sequence}: the first one is 1")
+        database = await connect(self._dsn, "publish-from")
+        try:
+            await database.execute(_ASK_AGAIN, sequence)
+            self._kick.set()
+            async with asyncio.timeout(ASK_WITHIN_S):
+                while True:
+                    if await database.fetchval(_ASKED) is None:
+                        return
+                    await asyncio.sleep(ASK_POLL_S)
+        except TimeoutError as error:
+            raise Unavailable(f"not yet sent again within {ASK_WITHIN_S} s; it goes on: {self._problem}") from error
+        finally:
+            database.terminate()
+
+    async def _lead(self, lead: Lead) -> None:
+        topic = self._contract.topic
+        described = (await describe(self._kafka, (topic, heads.TOPIC)))[topic]
+        database = await connect(self._dsn, ROLE)
+        try:
+            self._published = await load(database, described)
+            head = await self._journal.head()
+            arrived, self._lost = await compare(self._kafka, self._journal, head, topic, described, self._published)
+            async with _producer(self._kafka) as producer:
+                self._leading = True
+                _log.info("publisher of %s leads from sequence %d", self._contract.owner, self._published.sequence)
+                sending = _Sending(topic, described, head.epoch, arrived, producer, database, lead)
+                while True:
+                    await self._step(sending)
+        finally:
+            database.terminate()
+
+    async def _step(self, sending: _Sending) -> None:
+        """What was decided; the head, unless the last one is fresh; then wait for more."""
+        sending.lead.check()
+        seen, asked = self._journal.wake.count, self._asked
+        self._kick.clear()
+        await self._publish(sending, None)
+        fresh_s = heads.ANNOUNCE_EVERY_S_MIN - (time.monotonic() - self._announced_at)
+        if fresh_s > 0 and asked == self._told:
+            await self._rest(fresh_s, seen)
+            return
+        again: int | None = await sending.database.fetchval(_ASKED)
+        if again is not None:
+            await self._send_again(sending, again)
+        head = await self._journal.head()
+        await self._publish(sending, head.sequence)
+        await self._announce(sending, head)
+        self._problem = None
+        async with self._moved:
+            self._told = asked
+            self._moved.notify_all()
+        await self._rest(heads.ANNOUNCE_EVERY_S, seen)
+
+    async def _publish(self, sending: _Sending, until: int | None) -> None:
+        """Everything up to `until`, or one batch of what there is."""
+        while until is None or self._published.sequence < until:
+            entries = await self._journal.read_decided(self._published.sequence, BATCH_RECORDS_MAX)
+            if entries:
+                after = await sending.send(entries, self._published)
+                await store(sending.database, after, sending.lead)
+                self._published = after
+                self._decided = max(self._decided, after.sequence)
+            elif until is not None:
+                raise Unavailable(f"no entry after sequence {self._published.sequence} though the head is at {until}")
+            if until is None:
+                return
+
+    async def _rest(self, pause_s: float, seen: int) -> None:
+        """Until the journal grew, `announce` was called, or it is time to announce again."""
+        if self._kick.is_set():
+            return
+        waits = [
+            asyncio.create_task(self._journal.wake.wait(pause_s, since=seen)),
+            asyncio.create_task(self._kick.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _announce(self, sending: _Sending, head: Head) -> None:
+        announced = heads.Head(self._contract.owner, sending.epoch, head.instant, dict(self._published.sequences))
+        async with asyncio.timeout(SEND_WITHIN_S):
+            await sending.producer.send_and_wait(
+                heads.TOPIC, heads.encode(announced), key=self._contract.owner.encode(), partition=heads.PARTITION
+            )
+        self._decided = max(head.sequence, self._decided)
+        self._announced, self._announced_at = announced, time.monotonic()
+
+    async def _send_again(self, sending: _Sending, sequence: int) -> None:
+        """From `sequence` to what is published, with the same links; only the topic's end moves."""
+        until = self._published.sequence
+        _log.warning("%s publishes again from sequence %d to %d", self._contract.owner, sequence, until)
+        before = await chain_before(self._journal, min(sequence, until + 1), sending.described.partitions)
+        running = Published(self._published.topic_id, min(sequence, until + 1) - 1, before, {})
+        while running.sequence < until:
+            entries = await self._journal.read_decided(
+                running.sequence, min(BATCH_RECORDS_MAX, until - running.sequence)
+            )
+            running = await sending.send(entries, running)
+        offsets = {**self._published.offsets, **running.offsets}
+        self._published = self._published._replace(offsets=offsets)
+        await store(sending.database, self._published, sending.lead)
+        await sending.database.execute(_DONE, sequence)
+        self._lost = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """What one term of leadership sends with. `arrived`: sequences that are in the topic though not stored as sent."""
+
+    topic: str
+    described: Described
+    epoch: int
+    arrived: set[int]
+    producer: AIOKafkaProducer
+    database: Database
+    lead: Lead
+
+    async def send(self, entries: Sequence[Entry], published: Published) -> Published:
+        """Send entries in order, but those that have already arrived; returns the chain after them."""
+        self.lead.check()
+        sequences, offsets = dict(published.sequences), dict(published.offsets)
+        waiting = []
+        with _tracer.start_as_current_span(
+            f"publish {self.topic}", kind=trace.SpanKind.PRODUCER, links=links_of(e.traceparent for e in entries)
+        ) as span:
+            span.set_attributes({"messaging.system": "kafka", "messaging.destination.name": self.topic})
+            span.set_attribute("messaging.batch.message_count", len(entries))
+            async with asyncio.timeout(SEND_WITHIN_S):
+                for entry in entries:
+                    key = wire.record_key(entry.tenant, entry.subject)
+                    partition = wire.partition_of(key, self.described.partitions)
+                    sequence = entry.sequence or 0
+                    if sequence not in self.arrived:
+                        record = wire.outgoing(entry, previous=sequences.get(partition, 0), epoch=self.epoch)
+                        waiting.append(
+                            await self.producer.send(
+                                self.topic, record.value, key=key, partition=partition, headers=record.headers
+                            )
+                        )
+                    self.arrived.discard(sequence)
+                    sequences[partition] = sequence
+                for sent in await asyncio.gather(*waiting):
+                    if sent.offset >= 0:
+                        offsets[sent.partition] = max(offsets.get(sent.partition, 0), sent.offset + 1)
+        return Published(published.topic_id, entries[-1].sequence or 0, sequences, offsets)
+
+
+@contextlib.asynccontextmanager
+async def _producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
+    """Idempotent, acks=all; thrown away as a whole with whatever it still holds."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka,
+        acks="all",
+        enable_idempotence=True,
+        compression_type="lz4",
+        max_batch_size=LINGER_BYTES_MAX,
+        max_request_size=wire.VALUE_BYTES_MAX,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
+    try:
+        async with asyncio.timeout(SEND_WITHIN_S):
+            await producer.start()
+        yield producer
+    finally:
+        stopping = asyncio.create_task(producer.stop())
+        await asyncio.wait([stopping], timeout=STOP_WITHIN_S)
+        if not stopping.done():
+            await _abandon(producer, stopping)
+
+
+async def _abandon(producer: AIOKafkaProducer, stopping: asyncio.Task[None]) -> None:
+    """A broker that is away lets `stop` wait for records that will never be acknowledged: close the parts below it."""
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    sender = producer._sender
+    if sender is not None:
+        await asyncio.wait_for(sender.close(), STOP_WITHIN_S)
+    await asyncio.wait_for(producer.client.close(), STOP_WITHIN_S)

@@ -1,0 +1,370 @@
+"""Publishing and listening over the real Kafka and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+from cloudevents.core.bindings import kafka as theirs
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+
+from infra.local.databases import Database
+from libs.events.errors import Diverged
+from libs.events.publisher import Publisher
+from tests.integration.speakers import (
+    Hearer,
+    Said,
+    Whispered,
+    World,
+    hearing_service,
+    produce,
+    running,
+    seeded,
+    told,
+    until,
+)
+
+pytestmark = pytest.mark.platform
+
+
+@pytest.fixture
+async def world(
+    kafka: str,
+    databases: Callable[[str], Awaitable[Database]],
+    topics: Callable[..., Awaitable[list[str]]],
+) -> AsyncIterator[World]:
+    made = World(kafka, databases, topics)
+    yield made
+    await made.close()
+
+
+async def test_what_one_decides_the_other_hears_in_the_order_of_its_key(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subjects = [uuid4() for _ in range(20)]
+    async with running(speaker.publisher), running(hearer.listener):
+        for number in range(200):
+            await speaker.say(subjects[number % 20], Said(number))
+        await hearer.caught_up(speaker)
+    heard = await hearer.heard()
+    decided = await speaker.decided()
+    assert sorted(told(heard)) == sorted(told(decided))
+    for subject in subjects:
+        assert told([e for e in heard if e.subject == subject]) == told([e for e in decided if e.subject == subject])
+    assert all(entry.recorded_at < entry.noted_at for entry in heard)
+    assert not any(entry.backfilled for entry in heard)
+
+
+async def test_facts_that_nobody_needs_are_passed_over_but_their_sequence_counts(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subject = uuid4()
+    async with running(speaker.publisher), running(hearer.listener):
+        await speaker.say(subject, Said(1), Whispered(2), Said(3), Whispered(4))
+        await hearer.caught_up(speaker)
+        assert [entry.type.partition(".")[2] for entry in await hearer.heard()] == ["Said", "Said"]
+        assert hearer.listener.positions()[speaker.owner][speaker.partition(subject)] == 4
+
+
+async def test_a_watermark_holds_only_when_everything_before_it_was_heard(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    async with running(speaker.publisher), running(hearer.listener):
+        for number in range(50):
+            await speaker.say(uuid4(), Said(number))
+            if number % 10 == 9:
+                await hearer.caught_up(speaker)
+                mark = hearer.listener.watermarks()[speaker.owner]
+                assert mark.at is not None
+                noted = [entry for entry in await hearer.heard() if entry.position <= mark.position]
+                due = [entry for entry in await speaker.decided() if entry.recorded_at <= mark.at]
+                assert {entry.id for entry in due} <= {entry.id for entry in noted}
+
+
+async def test_nothing_is_lost_or_doubled_when_both_ends_restart_at_random_points(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    random = seeded()
+    subjects = [uuid4() for _ in range(12)]
+    done = asyncio.Event()
+
+    async def talk() -> None:
+        for number in range(600):
+            await speaker.say(random.choice(subjects), *[Said(number)] * random.randint(1, 3))
+        done.set()
+
+    async def restarting(make: Callable[[], object]) -> None:
+        while not done.is_set():
+            async with running(make()):
+                await asyncio.sleep(random.uniform(0.05, 0.6))  # a random point, not a synchronisation
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(talk())
+        tasks.create_task(restarting(speaker.new_publisher))
+        tasks.create_task(restarting(hearer.new_listener))
+    speaker.publisher, hearer.listener = speaker.new_publisher(), hearer.new_listener()
+    async with running(speaker.publisher), running(hearer.listener):
+        await speaker.published()
+        await hearer.caught_up(speaker)
+    heard, decided = await hearer.heard(), await speaker.decided()
+    assert len(heard) == len({entry.id for entry in heard}) == len(decided)
+    for subject in subjects:
+        assert told([e for e in heard if e.subject == subject]) == told([e for e in decided if e.subject == subject])
+
+
+async def test_a_publisher_that_was_cut_off_after_sending_does_not_send_twice(world: World) -> None:
+    speaker = await world.speaker()
+    async with running(speaker.publisher):
+        for number in range(30):
+            await speaker.say(uuid4(), Said(number))
+        await speaker.published()
+    database = await asyncpg.connect(speaker.database.owner_url)
+    await database.execute("update journal.published set sequence = 10")  # as if the rest had not been stored
+    await database.close()
+    speaker.publisher = speaker.new_publisher()
+    async with running(speaker.publisher):
+        await speaker.say(uuid4(), Said(30))
+        await speaker.published()
+    assert sorted(dict(r.headers)["ce_sequence"] for r in await speaker.records()) == sorted(
+        str(number).encode() for number in range(1, 32)
+    )
+
+
+async def test_of_two_publishers_one_stands_by_and_takes_over(world: World) -> None:
+    speaker = await world.speaker()
+    first, second = speaker.publisher, speaker.new_publisher()
+    leader = asyncio.create_task(first.run())
+
+    async def leads(publisher: Publisher) -> bool:
+        return publisher.state().leading
+
+    await until(lambda: leads(first))
+    async with running(second):
+        await speaker.say(uuid4(), Said(1))
+        await speaker.published()
+        assert not second.state().leading
+        leader.cancel()
+        await until(lambda: leads(second), within_s=5)
+        speaker.publisher = second
+        await speaker.say(uuid4(), Said(2))
+        await speaker.published()
+    assert len(await speaker.records()) == 2
+
+
+async def test_a_leader_whose_lock_was_taken_away_writes_nothing_more(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+
+    async def leads() -> bool:
+        return hearer.listener.state().leading
+
+    async with running(speaker.publisher), running(hearer.listener):
+        await until(leads)
+        database = await asyncpg.connect(hearer.database.owner_url)
+        await database.execute("select journal.lead('listener')")  # another process took over
+        await database.close()
+        await speaker.say(uuid4(), Said(1))
+
+        async def started_anew() -> bool:
+            return hearer.listener.state().restarts > 0 and hearer.listener.state().leading
+
+        await until(started_anew)
+        await hearer.caught_up(speaker)
+    assert len(await hearer.heard()) == 1
+
+
+async def test_a_lost_record_holds_its_partition_back_until_it_is_published_again(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subject, neighbour = uuid4(), uuid4()
+    while speaker.partition(neighbour) == speaker.partition(subject):
+        neighbour = uuid4()
+    async with running(speaker.publisher):
+        for number in range(1, 6):
+            await speaker.say(subject, Said(number))
+        await speaker.say(neighbour, Said(6))
+        await speaker.published()
+    await speaker.rewrite_topic(lambda record: dict(record.headers)["ce_sequence"] != b"3")
+
+    speaker.publisher = speaker.new_publisher()
+    async with running(speaker.publisher), running(hearer.listener):
+
+        async def held() -> bool:
+            return bool(hearer.listener.state().gaps) and len(await hearer.heard()) == 3
+
+        await until(held)
+        assert [entry.data for entry in await hearer.heard() if entry.subject == subject] == [
+            b'{"number":1,"text":""}',
+            b'{"number":2,"text":""}',
+        ]
+        (row,) = await hearer.parking.page()
+        assert (row.kind, row.key) == ("gap", f"main:{subject}")
+        assert "publish --from 3" in row.reason
+        mark = hearer.listener.watermarks()[speaker.owner]
+        assert mark.at is None
+        await speaker.publisher.publish_from(3)
+        await hearer.caught_up(speaker)
+        assert not hearer.listener.state().gaps
+        assert await hearer.parking.page() == []
+        await speaker.say(subject, Said(7))
+        await hearer.caught_up(speaker)
+    of_subject = [entry for entry in await hearer.heard() if entry.subject == subject]
+    assert told(of_subject) == told([entry for entry in await speaker.decided() if entry.subject == subject])
+
+
+async def test_a_lost_record_can_be_given_up(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subject = uuid4()
+    async with running(speaker.publisher):
+        for number in range(1, 5):
+            await speaker.say(subject, Said(number))
+        await speaker.published()
+    await speaker.rewrite_topic(lambda record: dict(record.headers)["ce_sequence"] not in (b"2",))
+    async with running(hearer.listener):
+        (row,) = await until(hearer.parking.page)
+        assert (await hearer.parking.drop(row.id, "ops-1")).state == "dropped"
+
+        async def rest() -> bool:
+            return len(await hearer.heard()) == 3
+
+        await until(rest)
+    assert [entry.type.partition(".")[2] for entry in await hearer.journal.read_decided(0, 10)] == [
+        "RecordParked",
+        "ParkedRecordDropped",
+    ]
+
+
+async def test_a_topic_made_anew_is_read_from_its_start_and_changes_nothing(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    async with running(speaker.publisher):
+        for number in range(20):
+            await speaker.say(uuid4(), Said(number))
+        await speaker.published()
+        async with running(hearer.listener):
+            await hearer.caught_up(speaker)
+    await speaker.rewrite_topic(lambda record: True)
+    speaker.publisher, hearer.listener = speaker.new_publisher(), hearer.new_listener()
+    async with running(speaker.publisher), running(hearer.listener):
+        await speaker.say(uuid4(), Said(20))
+        await hearer.caught_up(speaker)
+    assert len(await hearer.heard()) == 21
+
+
+async def test_a_subscription_added_later_hears_what_is_past_as_backfilled(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subject = uuid4()
+    async with running(speaker.publisher):
+        async with running(hearer.listener):
+            await speaker.say(subject, Said(1), Whispered(2))
+            await hearer.caught_up(speaker)
+        service = hearing_service(hearer.service.name, [speaker.owner], (Said, Whispered))
+        more = Hearer(service, hearer.database, world.kafka, hearer.journal)
+        async with running(more.listener):
+            await more.caught_up(speaker)
+
+            async def both() -> bool:
+                return len(await more.heard()) == 2
+
+            await until(both)
+            await speaker.say(subject, Said(3), Whispered(4))
+            await more.caught_up(speaker)
+    heard = [(entry.type.partition(".")[2], entry.backfilled) for entry in await more.heard()]
+    assert heard == [("Said", False), ("Whispered", True), ("Said", False), ("Whispered", False)]
+
+
+async def test_a_journal_restored_to_the_past_refuses_to_publish(
+    world: World, databases: Callable[[str], Awaitable[Database]]
+) -> None:
+    speaker = await world.speaker()
+    async with running(speaker.publisher):
+        for number in range(3):
+            await speaker.say(uuid4(), Said(number))
+        await speaker.published()
+    for appended in (0, 3):  # behind the topic, and as long as the topic with other facts
+        database = await databases("restored")
+        restored = replace(speaker, database=database, journal=await world.journal(database, speaker.owner))
+        for number in range(appended):
+            await restored.say(uuid4(), Said(number))
+        with pytest.raises(Diverged, match="baton recover"):
+            await asyncio.wait_for(restored.publisher.run(), 20)
+        assert "journal" in (restored.publisher.state().problem or "")
+    assert len(await speaker.records()) == 3
+
+
+async def test_an_older_epoch_is_parked_and_harms_nobody(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subject = uuid4()
+    async with running(speaker.publisher), running(hearer.listener):
+        await speaker.say(subject, Said(1))
+        await speaker.published()
+        (record,) = await speaker.records()
+        await produce(
+            world.kafka, record, ce_id=str(uuid4()).encode(), ce_sequence=b"2", ce_previous=b"1", ce_epoch=b"5"
+        )
+        await produce(world.kafka, record, ce_id=str(uuid4()).encode(), ce_sequence=b"2", ce_previous=b"1")
+        (row,) = await until(hearer.parking.page)
+        assert (row.kind, row.reason) == ("old-epoch", "epoch 1 though its owner is in epoch 5")
+    assert len(await hearer.heard()) == 2
+
+
+async def test_an_unrelated_cloudevents_client_reads_our_records_and_writes_ones_we_read(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subject = uuid4()
+    async with running(speaker.publisher):
+        await speaker.say(subject, Said(1, "交接"))
+        await speaker.published()
+    (record,) = await speaker.records()
+    event = theirs.from_binary(
+        theirs.KafkaMessage(dict(record.headers), record.key, record.value), JSONFormat(), CloudEvent
+    )
+    assert event.get_data() == {"number": 1, "text": "交接"}
+    assert event.get_source() == f"/baton/{speaker.owner}"
+    assert event.get_extension("sequence") == "1"
+
+    attributes = {**event.get_attributes(), "id": str(uuid4()), "sequence": "2", "previous": "1", "streamversion": "2"}
+    message = theirs.to_structured(CloudEvent(attributes, {"number": 2, "text": "theirs"}), JSONFormat())
+    producer = AIOKafkaProducer(bootstrap_servers=world.kafka)
+    await producer.start()
+    await producer.send_and_wait(
+        record.topic, message.value, key=record.key, partition=record.partition, headers=list(message.headers.items())
+    )
+    await producer.stop()
+    async with running(hearer.listener):
+
+        async def both() -> bool:
+            return len(await hearer.heard()) == 2
+
+        await until(both)
+    assert hearer.service.language.decode(f"{speaker.owner}.Said", 1, (await hearer.heard())[1].data) == Said(
+        2, "theirs"
+    )
+
+
+async def test_an_announcement_follows_at_once_when_it_is_asked_for(world: World) -> None:
+    speaker = await world.speaker()
+
+    async def leads() -> bool:
+        return speaker.publisher.state().leading
+
+    async with running(speaker.publisher):
+        await until(leads)
+        await speaker.say(uuid4(), Said(1))
+        before = (await speaker.journal.head()).instant
+        await speaker.publisher.announce()
+        announced = speaker.publisher.state().announced
+        assert announced is not None
+        assert announced.at >= before
+        assert sum(announced.sequences.values()) == 1
+        assert announced.at - before < timedelta(seconds=5)
