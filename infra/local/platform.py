@@ -7,13 +7,11 @@ PostgreSQL only). Blocking by design: call it from a thread when a loop is runni
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,16 +122,15 @@ class Platform:
 
     def start(self) -> None:
         """Everything, in the order of need; whatever was started is stopped again when a part fails."""
-        with self._only_one():
-            if self.running():
-                raise AlreadyUp(f"{', '.join(self.running())} already run with state {self.state}: `baton down` first")
-            self._remember_wishes()
-            try:
-                self.start_foundation()
-                self._start_services()
-            except BaseException:
-                self.stop()
-                raise
+        if self.running():
+            raise AlreadyUp(f"{', '.join(self.running())} already run with state {self.state}: `baton down` first")
+        self._remember_wishes()
+        try:
+            self.start_foundation()
+            self._start_services()
+        except BaseException:
+            self.stop()
+            raise
 
     def start_foundation(self) -> None:
         """Kafka and PostgreSQL side by side, with topics and, per service, a migrated database."""
@@ -226,16 +223,6 @@ class Platform:
         memory = self.state / "run" / "wishes.json"
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps(asdict(self.wishes)))
-
-    @contextmanager
-    def _only_one(self) -> Iterator[None]:
-        self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / "up.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as held:
-                raise AlreadyUp(f"another `baton up` is at work on {self.state}: wait for it") from held
-            yield
 
 
 def _all(futures: Iterable[Future[None]]) -> None:
