@@ -140,6 +140,22 @@ def test_a_broken_limit_of_somebody_who_holds_the_case_escalates_nothing() -> No
     assert len(service.decided(EscalationRaised)) == 2
 
 
+def test_an_escalation_that_ended_is_raised_anew_where_the_ruling_is_not_followed() -> None:
+    service = sla()
+    complaint(service)
+    ruling = ConflictRuled("vp-ops", "production", (), "it is")
+    hear(service, "12:25", ruling, HandoffOffered(4, "service", "production"))
+    service.fire(at("13:40"))
+    row = service.row(ESCALATIONS, CASE)
+    assert (row.state, row.level, row.raised_at, row.because) == (
+        "open",
+        1,
+        at("13:40"),
+        "breach of complaint/solution",
+    )
+    assert row.departments == ("service", "production")
+
+
 def test_a_case_that_closes_stops_every_clock_and_its_escalation() -> None:
     service = sla()
     complaint(service)
