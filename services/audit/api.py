@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query
 from libs.events.errors import NotFound, Refusal
 from libs.events.reading import PAGE_ROWS_MAX
 from libs.organisation import PEOPLE
+from libs.service import problems
 from libs.service.auth import Identity
 from libs.service.doors import Doors, Instant, Page, Read, doors_of, identity_of, roles
 from libs.service.errors import Fault, WrongShape, shorten
@@ -66,7 +67,7 @@ async def cases(
     return await read.page(CASES, equal=equal, order=("since",))
 
 
-@router.get("/cases/{case}/history")
+@router.get("/cases/{case}/history", responses={409: problems.answer(409)})
 async def history(
     case: str,
     doors: Annotated[Doors, Depends(doors_of)],
