@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from demo.sources.cloudevent import CloudEvent
 from infra.local.doors import Doors
 from infra.local.rest import advance, wait_rest
 
@@ -68,6 +69,13 @@ class Person:
 
     def post(self, service: str, path: str, body: Any = None) -> Any:
         answer = self.stage.doors.as_(self.role, self.code).post(service, path, {} if body is None else body)
+        wait_rest(self.stage.doors)
+        return answer
+
+    def send(self, event: CloudEvent) -> Any:
+        """Send a CloudEvent to the gateway."""
+        visitor = self.stage.doors.as_(self.role, self.code)
+        answer = visitor.post("gateway", "/events", event, content_type="application/cloudevents+json")
         wait_rest(self.stage.doors)
         return answer
 

@@ -81,7 +81,7 @@ def _until_the_conflict(stage: Stage) -> str:
             "form": {"customer": "C-2208", "order": "SO-10248"},
         },
     }
-    stage.integration("web-shop").post("gateway", "/events", received)
+    stage.integration("web-shop").send(received)
     (row,) = stage.person("svc-1").rows("tasks", "/v1/cases", reference=REFERENCE)
     case = str(row["case_id"])
     stage.at(

@@ -50,9 +50,11 @@ class Visitor:
                 return
         raise PlatformError(f"{service}{path} has more than {PAGES_MAX} pages; narrow the question")
 
-    def post(self, service: str, path: str, body: Any, *, key: str | None = None) -> Any:
+    def post(
+        self, service: str, path: str, body: Any, *, key: str | None = None, content_type: str = "application/json"
+    ) -> Any:
         """The answer's JSON. With `key` (Idempotency-Key) it may be sent twice, and is when the door says 503."""
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = {"Content-Type": content_type} | ({"Idempotency-Key": key} if key else {})
         return self._json("POST", service, path, json=body, headers=headers)
 
     def _json(self, method: str, service: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
