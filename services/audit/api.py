@@ -45,7 +45,7 @@ class CaseHistory(msgspec.Struct, frozen=True):
     occurred_until: datetime | None
     final: bool
     holder: str | None
-    state: str
+    state: str | None
     legs: tuple[LegTold, ...]
     legs_minutes: list[int | float]
     breaches: tuple[Breach, ...]

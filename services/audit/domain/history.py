@@ -100,10 +100,12 @@ class Breach(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """`holder`: the one department that holds the case at that moment, None before it was opened."""
+    """`holder`: the one department that holds the case at that moment, None before it was opened. `state`: received,
+    open, conflict or closed; None while nothing was known of it.
+    """
 
     holder: str | None
-    state: str
+    state: str | None
     legs: tuple[LegTold, ...]
     legs_minutes: list[int | float]
     breaches: tuple[Breach, ...]
@@ -123,7 +125,7 @@ def tell(lines: Iterable[LedgerRow], asked: Asked) -> History:
     legs = case_legs(_turns(facts), _end(known, facts, asked).astimezone(UTC))
     return History(
         holder=_holder(facts),
-        state=_state(facts),
+        state=_state(facts) if known else None,
         legs=_legs(legs),
         legs_minutes=legs_minutes(legs),
         breaches=_breaches(facts),

@@ -145,6 +145,11 @@ def test_service_holds_the_case_until_production_accepts(audit: MemoryService) -
     assert holders == [None, "service", "service", "service", "production", "production"]
 
 
+def test_before_anything_was_on_record_nothing_is_told(audit: MemoryService) -> None:
+    history = _told(audit, as_of=at("08:30"))
+    assert (history.state, history.holder, history.entries, history.legs) == (None, None, (), ())
+
+
 def test_each_entry_says_who_when_what_why_and_on_what(audit: MemoryService) -> None:
     entry = next(e for e in _told(audit).entries if e.what.type == "tasks.ConflictOpened")
     rejected = next(e for e in _told(audit).entries if e.what.data.get("reason") == "not ours")
