@@ -17,6 +17,7 @@ LAG_ENTRIES_MAX = 5_000
 LAGS_WITHIN_S = 2.0
 
 Lags = Mapping[str, float]
+Trouble = tuple[Mapping[str, str], Mapping[str, str]]
 
 
 class Alive(BaseModel):
@@ -24,18 +25,25 @@ class Alive(BaseModel):
 
 
 class Readiness(BaseModel):
-    """`lags`: entries or records behind, by part; ready needs each to be at most `lag_max` and no role to be down."""
+    """`lags`: entries or records behind, by part; ready needs each to be at most `lag_max` and nothing to be down.
+
+    `attention`: what works, but not without a person (a gap in a topic, a timer that was set aside).
+    """
 
     ready: bool
     lag_max: int = LAG_ENTRIES_MAX
     lags: dict[str, float]
     down: dict[str, str]
+    attention: dict[str, str]
     restarts: dict[str, int]
 
 
-async def readiness(roles: Roles, lags: Callable[[], Awaitable[Lags]]) -> Readiness:
+async def readiness(
+    roles: Roles, lags: Callable[[], Awaitable[Lags]], trouble: Callable[[], Trouble] = lambda: ({}, {})
+) -> Readiness:
     """Whether this process has caught up, by how much it is behind, and what is down."""
-    down = {role.name: role.failure for role in roles.roles if role.failure}
+    reported, attention = trouble()
+    down = {**reported, **{role.name: role.failure for role in roles.roles if role.failure}}
     found: Lags = {}
     try:
         async with asyncio.timeout(LAGS_WITHIN_S):
@@ -47,6 +55,7 @@ async def readiness(roles: Roles, lags: Callable[[], Awaitable[Lags]]) -> Readin
         ready=not down and not late,
         lags=dict(found),
         down=down,
+        attention=dict(attention),
         restarts={role.name: role.restarts for role in roles.roles if role.restarts},
     )
 

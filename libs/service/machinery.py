@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import asyncpg
 
 from libs.events.clock import Clock
 from libs.events.handling import Handler
-from libs.events.inbound import ForeignEvent, Inbound
+from libs.events.inbound import Inbound, Take
 from libs.events.journal import Journal
 from libs.events.listener import Listener
 from libs.events.looking import DatabaseLooks
@@ -24,7 +24,6 @@ from libs.service.roles import Role
 from libs.service.running import Checked, Doors
 from libs.service.settings import Settings
 
-Take = Callable[[ForeignEvent], Awaitable[None]]
 Taking = Callable[[Doors], Take]
 
 
@@ -76,11 +75,13 @@ def assemble(
     reactor = Reactor(service, journal, projector, looks, handler, parking, pool)
     parking.retry_reaction = reactor.retry
     publisher = Publisher(service.contract, journal, dsn=dsn, kafka=kafka)
-    listener = Listener(service, journal, dsn=dsn, kafka=kafka)
+    listener = Listener(service, journal, dsn=dsn, kafka=kafka, parking=parking)
     timekeeper = Timekeeper(service, journal, projector, reactor, handler, listener, clock, pool)
     reader = Reader(projector, journal, reader_pool)
     doors = Doors(Checked(handler), reader, projector, clock.now, listener.watermarks)
-    inbound = Inbound(service.name, journal, taking(doors), dsn=dsn, kafka=kafka) if taking else None
+    inbound = None
+    if taking is not None:
+        inbound = Inbound(service.contract, journal, taking(doors), dsn=dsn, kafka=kafka, parking=parking)
     return Machinery(
         service=service,
         pool=pool,

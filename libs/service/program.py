@@ -31,7 +31,7 @@ from libs.service.metrics import Metrics
 from libs.service.problems import AWAY
 from libs.service.roles import Roles
 from libs.service.settings import Settings, load
-from libs.service.standing import lags
+from libs.service.standing import lags, trouble
 from libs.service.telemetry import Telemetry
 
 START_WITHIN_S = 60.0
@@ -89,7 +89,7 @@ def application(service: Service, router: APIRouter, settings: Settings, inbound
 
     async def ready() -> Readiness:
         machinery: Machinery = app.state.machinery
-        return await readiness(app.state.roles, lambda: lags(machinery))
+        return await readiness(app.state.roles, lambda: lags(machinery), lambda: trouble(machinery))
 
     app = create_app(
         service.name,

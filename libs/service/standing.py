@@ -81,7 +81,7 @@ async def positions(machinery: Machinery) -> Positions:
         folded=folded,
         reacted=reacted,
         heard=heard,
-        inbound_lag=await _inbound_lag(machinery),
+        inbound_lag=_inbound_lag(machinery),
         timers=timers,
         parked=parked,
     )
@@ -93,10 +93,10 @@ async def lags(machinery: Machinery) -> dict[str, float]:
     position, sequence = await _end(machinery)
     return {
         "publish": max(sequence - published, 0),
-        "listen": machinery.listener.lag,
+        "listen": sum(machinery.listener.state().lag.values()),
         "fold": max(position - await machinery.projector.position(), 0),
         "react": max(position - await machinery.reactor.position(), 0),
-        "inbound": await _inbound_lag(machinery),
+        "inbound": _inbound_lag(machinery),
         "timer_lateness": machinery.timekeeper.lateness_s,
         "parked": await _parked(machinery),
         "queued": machinery.journal.queued,
@@ -130,5 +130,25 @@ async def _parked(machinery: Machinery) -> int:
     return found
 
 
-async def _inbound_lag(machinery: Machinery) -> int:
-    return machinery.inbound.state().lag if machinery.inbound else 0
+def _inbound_lag(machinery: Machinery) -> int:
+    return sum(machinery.inbound.state().lag.values()) if machinery.inbound else 0
+
+
+def trouble(machinery: Machinery) -> tuple[dict[str, str], dict[str, str]]:
+    """(what does not work now, what works but wants a person's attention), each with its reason."""
+    down: dict[str, str] = {}
+    attention: dict[str, str] = {}
+    publisher = machinery.publisher.state()
+    receivers = {"listener": machinery.listener.state()}
+    if machinery.inbound:
+        receivers["inbound"] = machinery.inbound.state()
+    problems = {"publisher": publisher.problem} | {name: state.problem for name, state in receivers.items()}
+    down |= {name: problem for name, problem in problems.items() if problem}
+    if publisher.lost:
+        attention["publisher"] = publisher.lost
+    for name, state in receivers.items():
+        down |= {f"{name} {topic}/{partition}": why for (topic, partition), why in state.stopped.items()}
+        attention |= {f"{name} {topic}/{partition}": why for (topic, partition), why in state.gaps.items()}
+    for stuck in machinery.timekeeper.stuck.values():
+        attention[f"timekeeper {stuck}"] = "it is set aside"
+    return down, attention
