@@ -40,7 +40,7 @@ def send_events(doors: Doors, source: str, events: Sequence[CloudEvent], advance
         batch = list(events[start : start + BATCH_EVENTS])
         headers = {"content-type": "application/cloudevents-batch+json"}
         answer = visitor.send("POST", "gateway", "/events", headers=headers, json=batch)
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code != httpx.codes.ACCEPTED:
             raise PlatformError(f"gateway answered {answer.status_code} to a batch of {source}: {answer.text[:500]}")
         for result in answer.json()["results"]:
             counts[result["result"]] += 1
