@@ -6,7 +6,7 @@ that has no ids yet, so the newer form of that one request is spelled out here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -156,14 +156,14 @@ def consumer(kafka: str, **settings: Any) -> AIOKafkaConsumer:
     )
 
 
-async def read_on(kafka: str, starts: Mapping[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
-    """All records from these offsets to where the partitions end now, each partition in order.
+async def read_on(kafka: str, starts: Mapping[TopicPartition, int]) -> AsyncGenerator[ConsumerRecord]:
+    """All records from these offsets to where the partitions end now, each partition in order. Close it when done.
 
     An offset outside of what the partition holds starts at its first record.
     """
     reader = consumer(kafka)
-    await reader.start()
     try:
+        await reader.start()
         reader.assign(list(starts))
         first, ends = await reader.beginning_offsets(list(starts)), await reader.end_offsets(list(starts))
         waiting = set()

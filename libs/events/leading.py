@@ -9,6 +9,7 @@ connection end; with the machine gone, after the keepalives, some ten seconds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -62,31 +63,35 @@ async def leading(dsn: str, role: str) -> AsyncIterator[Lead]:
     """Waits, for ever if need be, until this process leads, and leads until the block ends."""
     connection = await connect(dsn, role)
     beating: asyncio.Task[None] | None = None
+    over = asyncio.Event()
     try:
         while True:
             if await connection.fetchval(_TRY, LOCK_CLASS, role):
                 break
             await asyncio.sleep(STANDBY_POLL_S)
         lead = Lead(role, await connection.fetchval(_TERM, role))
-        beating = asyncio.create_task(_beat(connection, lead), name=f"leading {role}")
+        beating = asyncio.create_task(_beat(connection, lead, over), name=f"leading {role}")
         yield lead
     finally:
         if beating is not None:
+            over.set()  # cancelled in the middle of a query, asyncpg would complain into the log
+            await asyncio.wait([beating], timeout=BEAT_S)
             beating.cancel()
             await asyncio.wait([beating])
         connection.terminate()  # ends the session, and with it the lock
 
 
-async def _beat(connection: asyncpg.Connection[asyncpg.Record], lead: Lead) -> None:
+async def _beat(connection: asyncpg.Connection[asyncpg.Record], lead: Lead, over: asyncio.Event) -> None:
     """Notices a lost connection or a successor soon, even when the leader has nothing to do."""
     connection.add_termination_listener(lambda _: _lose(lead, "the connection that held the lock ended"))
-    while lead.lost is None:
+    while lead.lost is None and not over.is_set():
         try:
             if not await connection.fetchval(_STILL, lead.role, lead.term):
                 _lose(lead, "another process took over")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             _lose(lead, f"the connection that held the lock failed: {error!r}")
-        await asyncio.sleep(BEAT_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), BEAT_S)
 
 
 def _lose(lead: Lead, why: str) -> None:

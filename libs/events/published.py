@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import NamedTuple
 from uuid import UUID
 
@@ -85,24 +86,24 @@ async def compare(
     starts = {p: max(stored.offsets.get(p.partition, 0) - 1, 0) for p in partitions_of(topic, described)}
     arrived: set[int] = set()
     shown: dict[int, int] = {}
-    async for batch in _links(kafka, starts):
-        ids = await _ids(journal, [link.sequence for _, link, _ in batch])
-        for record, link, event_id in batch:
-            where = f"topic {topic} partition {record.partition} offset {record.offset}"
-            if link.epoch > head.epoch:
-                raise Diverged(f"{where} is of epoch {link.epoch}, the journal of epoch {head.epoch}; {CURE}")
-            if link.sequence > head.sequence:
-                raise Diverged(
-                    f"{where} has sequence {link.sequence}, the journal ends at {head.sequence}: it was restored"
-                    f" from before; {CURE}"
-                )
-            if ids[link.sequence] != event_id:
-                raise Diverged(
-                    f"{where} has id {event_id} at sequence {link.sequence}, the journal {ids[link.sequence]}; {CURE}"
-                )
-            shown[record.partition] = max(shown.get(record.partition, 0), link.sequence)
-            if link.sequence > stored.sequence:
-                arrived.add(link.sequence)
+    async with aclosing(_links(kafka, starts)) as batches:
+        async for batch in batches:
+            ids = await _ids(journal, [link.sequence for _, link, _ in batch])
+            for record, link, event_id in batch:
+                where = f"topic {topic} partition {record.partition} offset {record.offset}"
+                if link.epoch > head.epoch:
+                    raise Diverged(f"{where} is of epoch {link.epoch}, the journal of epoch {head.epoch}; {CURE}")
+                if link.sequence > head.sequence:
+                    raise Diverged(
+                        f"{where} has sequence {link.sequence}, the journal ends at {head.sequence}: it was restored"
+                        f" from before; {CURE}"
+                    )
+                if ids[link.sequence] != event_id:
+                    own = ids[link.sequence]
+                    raise Diverged(f"{where} has id {event_id} at sequence {link.sequence}, the journal {own}; {CURE}")
+                shown[record.partition] = max(shown.get(record.partition, 0), link.sequence)
+                if link.sequence > stored.sequence:
+                    arrived.add(link.sequence)
     return arrived, _lost(topic, stored, shown)
 
 
@@ -118,20 +119,21 @@ def _lost(topic: str, stored: Published, shown: Mapping[int, int]) -> str | None
 
 async def _links(
     kafka: str, starts: Mapping[TopicPartition, int]
-) -> AsyncIterator[list[tuple[ConsumerRecord, wire.Link, UUID]]]:
+) -> AsyncGenerator[list[tuple[ConsumerRecord, wire.Link, UUID]]]:
     """Our own records from there to the end, in batches; what is not ours is the listeners' business."""
     batch: list[tuple[ConsumerRecord, wire.Link, UUID]] = []
-    async for record in read_on(kafka, starts):
-        try:
-            event = wire.envelope(record.headers, record.value)
-            if f"baton.{wire.owner_of(event)}" != record.topic:
+    async with aclosing(read_on(kafka, starts)) as records:
+        async for record in records:
+            try:
+                event = wire.envelope(record.headers, record.value)
+                if f"baton.{wire.owner_of(event)}" != record.topic:
+                    continue
+                batch.append((record, wire.link(event), event.uuid("id")))
+            except Undecodable:  # listeners park it with its reason; here it only tells that it is not one of ours
                 continue
-            batch.append((record, wire.link(event), event.uuid("id")))
-        except Undecodable:  # listeners park it with its reason; here it only tells that it is not one of ours
-            continue
-        if len(batch) >= COMPARED_AT_ONCE_MAX:
-            yield batch
-            batch = []
+            if len(batch) >= COMPARED_AT_ONCE_MAX:
+                yield batch
+                batch = []
     if batch:
         yield batch
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from infra.local.databases import Database
@@ -79,6 +79,7 @@ class Speaker:
     database: Database
     kafka: str
     journal: Journal
+    pen: Pen
     publisher: Publisher = field(init=False)
 
     def __post_init__(self) -> None:
@@ -149,28 +150,40 @@ class Speaker:
             await admin.close()
         for record in before:
             if keep(record):
-                await produce(self.kafka, record)
+                await self.pen.write(record)
 
     def partition(self, subject: UUID, tenant: str = "main") -> int:
         return wire.partition_of(wire.record_key(tenant, subject), 6)
 
 
-async def produce(kafka: str, record: Any, **changes: Any) -> None:
-    """Writes a record of a topic again, with changes: value, or headers by name (None: left out)."""
-    value = changes.pop("value", record.value)
-    headers = dict(record.headers)
-    for name, changed in changes.items():
-        headers.pop(name, None)
-        if changed is not None:
-            headers[name] = changed
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
-    await producer.start()
-    try:
-        await producer.send_and_wait(
-            record.topic, value, key=record.key, partition=record.partition, headers=list(headers.items())
+@dataclass
+class Pen:
+    """Writes records into topics by hand."""
+
+    kafka: str
+    _producer: AIOKafkaProducer | None = None
+
+    async def write(self, record: Any, *, value: bytes | None = None, **changes: bytes | None) -> None:
+        """A record (topic, partition, key, value, headers), with another value or other headers (None: left out)."""
+        headers = dict(record.headers)
+        for name, changed in changes.items():
+            headers.pop(name, None)
+            if changed is not None:
+                headers[name] = changed
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all")
+            await self._producer.start()
+        await self._producer.send_and_wait(
+            record.topic,
+            record.value if value is None else value,
+            key=record.key,
+            partition=record.partition,
+            headers=list(headers.items()),
         )
-    finally:
-        await producer.stop()
+
+    async def close(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
 
 
 @dataclass(frozen=True)
@@ -229,11 +242,14 @@ class World:
     topics: Callable[..., Awaitable[list[str]]]
     journals: list[Journal] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.pen = Pen(self.kafka)
+
     async def speaker(self) -> Speaker:
         owner = f"o{uuid4().hex[:10]}"
         await self.topics(owner)
         database = await self.databases("speaker")
-        return Speaker(owner, database, self.kafka, await self.journal(database, owner))
+        return Speaker(owner, database, self.kafka, await self.journal(database, owner), self.pen)
 
     async def hearer(self, *speakers: Speaker, facts: Sequence[type[Fact]] = (Said,)) -> Hearer:
         name = f"h{uuid4().hex[:10]}"
@@ -247,6 +263,7 @@ class World:
         return journal
 
     async def close(self) -> None:
+        await self.pen.close()
         for journal in self.journals:
             await journal.close()
 
@@ -260,6 +277,3 @@ def seeded() -> random.Random:
 
 def told(entries: Sequence[Entry]) -> list[tuple[UUID, bytes]]:
     return [(entry.id, entry.data) for entry in entries]
-
-
-__all__ = ["Hearer", "Said", "Speaker", "TopicPartition", "Whispered", "World", "produce", "running", "seeded", "until"]
