@@ -148,10 +148,13 @@ def ledger() -> Ledger:
 
 
 @pytest.fixture
-def app(keys: Path, ledger: Ledger) -> FastAPI:
-    app = create_app(
-        "lines", [router_of(ledger)], verifier=Verifier(keys, LOCAL_ISSUER, AUDIENCE), metrics=Metrics("lines")
-    )
+def metrics() -> Metrics:
+    return Metrics("lines")
+
+
+@pytest.fixture
+def app(keys: Path, ledger: Ledger, metrics: Metrics) -> FastAPI:
+    app = create_app("lines", [router_of(ledger)], verifier=Verifier(keys, LOCAL_ISSUER, AUDIENCE), metrics=metrics)
     app.state.doors = Doors(Checked(ledger), cast(Any, ledger), cast(Any, ledger), lambda: NOW, dict)
     return app
 

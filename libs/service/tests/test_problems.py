@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from libs.events.errors import BatonError, Refusal, Undecodable
 from libs.service.bodies import BODY_BYTES_MAX
 from libs.service.errors import VALUE_SHOWN_MAX
+from libs.service.metrics import Metrics
 from libs.service.problems import FAULTS_MAX, TABLE, problem_of
 from libs.service.storable import COMMAND_BYTES_MAX
 from libs.service.tests.conftest import REFUSALS, STREAM, Ledger
@@ -132,3 +134,29 @@ def test_an_unreadable_record_names_its_field_and_the_list_of_faults_is_bounded(
     assert problem.faults
     assert problem.faults[0].field == "type"
     assert FAULTS_MAX == 20
+
+
+async def test_requests_are_counted_by_route_and_unknown_paths_as_one(
+    client: httpx.AsyncClient, metrics: Metrics
+) -> None:
+    for path in (f"/v1/sheets/{STREAM}", f"/v1/sheets/{UUID(int=1)}", "/v1/a", "/v1/b"):
+        await client.get(path)
+    await client.request("BREW", "/v1/c")
+    text = metrics.text().decode()
+    counted = [line for line in text.splitlines() if line.startswith("baton_http_request_seconds_count")]
+    assert sorted(counted) == [
+        'baton_http_request_seconds_count{method="GET",route="/v1/sheets/{sheet}",service="lines",status="200"} 1.0',
+        'baton_http_request_seconds_count{method="GET",route="/v1/sheets/{sheet}",service="lines",status="404"} 1.0',
+        'baton_http_request_seconds_count{method="GET",route="unknown",service="lines",status="404"} 2.0',
+        'baton_http_request_seconds_count{method="other",route="unknown",service="lines",status="404"} 1.0',
+    ]
+
+
+async def test_a_crowd_is_told_to_come_back(
+    client: httpx.AsyncClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libs.service.problems.REQUESTS_AT_ONCE_MAX", 0)
+    answer = await client.get("/v1/sheets")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    monkeypatch.undo()
+    assert (await client.get("/v1/sheets")).status_code == 200

@@ -1,0 +1,44 @@
+"""Every service's doors can be described, and the description keeps what all doors promise."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+
+from libs.service import operations
+from libs.service.app import create_app
+from libs.service.auth import Verifier
+from libs.service.issuer import create_keys
+from libs.service.metrics import Metrics
+from libs.service.settings import AUDIENCE, LOCAL_ISSUER
+
+SERVICES = sorted(path.parent.name for path in Path(__file__).parents[2].glob("services/*/api.py"))
+
+
+def described(name: str, keys: Path) -> dict[str, Any]:
+    create_keys(keys)
+    router: APIRouter = importlib.import_module(f"services.{name}.api").router
+    verifier, metrics = Verifier(keys, LOCAL_ISSUER, AUDIENCE), Metrics(name)
+    return create_app(name, [operations.router, router], verifier=verifier, metrics=metrics).openapi()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_describes_its_doors(name: str, tmp_path: Path) -> None:
+    schema = described(name, tmp_path)
+    assert "HTTPValidationError" not in str(schema)
+    operations_seen = set()
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            where = f"{name}: {method} {path}"
+            assert path.startswith(("/v1/", "/webhooks/", "/events")), f"{where}: read and write APIs live under /v1/"
+            assert {"400", "401", "403", "413", "422", "503"} <= set(operation["responses"]), where
+            assert path.startswith("/webhooks/") or operation["security"], f"{where}: needs a token"
+            assert operation["operationId"] not in operations_seen, f"{where}: give its function a name of its own"
+            operations_seen.add(operation["operationId"])
+            for status, answer in operation["responses"].items():
+                shown = answer.get("content", {}).get("application/json", {}).get("schema")
+                assert not status.startswith("2") or shown != {}, f"{where}: say what {status} answers"
