@@ -16,7 +16,8 @@ R = TypeVar("R")
 class Accepted(BaseModel):
     """What came of a command. `position`: send it back as `after` (or Baton-Position) to read your own write.
 
-    `known`: this key was accepted before, and this is its first result. No `facts` and not known: nothing to change.
+    `known`: this key was accepted before, and this is its first result. No `facts` and not known: there was
+    nothing to change, and such a command is not remembered: asked again, it is decided again.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 from opentelemetry import trace
 
 TEXT_CHARS_MAX = 8_000
+REPEAT_INTERVAL_S = 10.0
+REPEATS_REMEMBERED_MAX = 200
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -38,10 +41,29 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class Seldom(logging.Filter):
+    """Lets the same words through once in REPEAT_INTERVAL_S; without its broker a client says them ten times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        words, now_s = record.getMessage(), time.monotonic()
+        if now_s - self._said_s.get(words, -REPEAT_INTERVAL_S) < REPEAT_INTERVAL_S:
+            return False
+        if len(self._said_s) >= REPEATS_REMEMBERED_MAX:
+            self._said_s.clear()
+        self._said_s[words] = now_s
+        return True
+
+
 def start(service: str, level: str) -> None:
     """Send every log of this process to stderr as JSON lines."""
     out = logging.StreamHandler(sys.stderr)
     out.setFormatter(JsonLines(service))
+    seldom = Seldom()
+    out.addFilter(lambda record: not record.name.startswith("aiokafka") or seldom.filter(record))
     root = logging.getLogger()
     root.handlers[:] = [out]
     root.setLevel(level)

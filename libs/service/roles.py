@@ -12,7 +12,7 @@ from libs.events.errors import Diverged
 from libs.service.metrics import Metrics
 
 BACKOFF_S_MIN = 0.2
-BACKOFF_S_MAX = 10.0
+BACKOFF_S_MAX = 3.0
 BACKOFF_DIVERGED_S = 60.0
 HEALTHY_AFTER_S = 20.0
 STOP_WITHIN_S = 1.5

@@ -12,7 +12,7 @@ from opentelemetry import trace
 
 from libs.service.app import create_app
 from libs.service.auth import Verifier
-from libs.service.logging import JsonLines
+from libs.service.logging import JsonLines, Seldom
 from libs.service.metrics import Metrics
 from libs.service.settings import AUDIENCE, LOCAL_ISSUER
 from libs.service.telemetry import FLUSH_TIMEOUT_S, OTLP_ENDPOINT, Telemetry
@@ -97,3 +97,11 @@ def test_a_log_line_is_json_with_its_trace(telemetry: Telemetry) -> None:
         assert line["trace_id"] == f"{span.get_span_context().trace_id:032x}"
     assert (line["service"], line["message"], line["part"]) == ("lines", "heard 3", "listener")
     telemetry.stop()
+
+
+def test_the_same_words_of_a_client_without_its_broker_are_logged_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    seldom = Seldom()
+    lost, other = (logging.makeLogRecord({"name": "aiokafka", "msg": words}) for words in ("no broker", "a broker"))
+    assert [seldom.filter(record) for record in (lost, lost, other, lost)] == [True, False, True, False]
+    monkeypatch.setattr("libs.service.logging.REPEAT_INTERVAL_S", 0.0)
+    assert seldom.filter(lost)
