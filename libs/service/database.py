@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
+from libs.events.line import keep_session
+
 POOL_CONNECTIONS_MAX = 10
 READERS_MAX = 5
 T = TypeVar("T")
@@ -64,5 +66,6 @@ async def open_pool(dsn: str, name: str, connections_max: int = POOL_CONNECTIONS
         command_timeout=COMMAND_TIMEOUT_S,
         max_inactive_connection_lifetime=IDLE_CONNECTION_S,
         connection_class=Connection,
+        reset=keep_session,
         server_settings={**_SETTINGS, "application_name": name},
     )

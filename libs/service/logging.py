@@ -42,7 +42,7 @@ class JsonLines(logging.Formatter):
 
 
 class Seldom(logging.Filter):
-    """Lets the same words through once in REPEAT_INTERVAL_S; without its broker a client says them ten times a second."""
+    """Lets the same words through once in REPEAT_INTERVAL_S: a client without its broker repeats itself endlessly."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -68,15 +68,15 @@ def assemble(
     """Put the parts together; nothing runs yet."""
     dsn, kafka = settings.database_url, settings.kafka
     clock = Clock(pool)
-    projector = Projector(service, journal, pool)
+    projector = Projector(service, journal, pool, dsn=dsn)
     looks = DatabaseLooks(projector, pool)
     handler = Handler(service, journal, looks)
     parking = Parking(service.contract, journal, dsn=dsn)
-    reactor = Reactor(service, journal, projector, looks, handler, parking, pool)
+    reactor = Reactor(service, journal, projector, looks, handler, parking, pool, dsn=dsn)
     parking.retry_reaction = reactor.retry
     publisher = Publisher(service.contract, journal, dsn=dsn, kafka=kafka)
     listener = Listener(service, journal, dsn=dsn, kafka=kafka, parking=parking)
-    timekeeper = Timekeeper(service, journal, projector, reactor, handler, listener, clock, pool)
+    timekeeper = Timekeeper(service, journal, projector, reactor, handler, listener, clock, pool, dsn=dsn)
     reader = Reader(projector, journal, reader_pool)
     doors = Doors(Checked(handler), reader, projector, clock.now, listener.watermarks)
     inbound = None
