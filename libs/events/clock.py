@@ -16,6 +16,7 @@ from libs.events.errors import Refusal
 
 REREAD_S = 0.5
 _LAST_NOTED = "select noted_at from journal.entries order by position desc limit 1"
+_READ = f'select held_at, fire_until, "offset", ({_LAST_NOTED}) as last_noted from journal.clock'
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -33,6 +34,7 @@ class Clock:
         self._pool = pool
         self._held_at: datetime | None = None
         self._fire_until: datetime | None = None
+        self._last_noted: datetime | None = None
         self._offset = timedelta()
 
     async def run(self) -> None:
@@ -43,7 +45,8 @@ class Clock:
 
     async def read(self) -> Reading:
         """The clock as the database has it."""
-        (record,) = await self._pool.fetch('select held_at, fire_until, "offset" from journal.clock')
+        (record,) = await self._pool.fetch(_READ)
+        self._last_noted = record["last_noted"]
         self._held_at, self._fire_until = record["held_at"], record["fire_until"]
         self._offset = record["offset"] or timedelta()
         return self._reading()
@@ -54,7 +57,10 @@ class Clock:
 
     def _reading(self) -> Reading:
         if self._held_at is not None:
-            return Reading(self._held_at, self._held_at, min(self._fire_until or self._held_at, self._held_at))
+            fire_until = self._fire_until or self._held_at
+            if fire_until >= self._held_at:  # entries at a held instant are noted microseconds after it: due as well
+                fire_until = max(self._held_at, self._last_noted or self._held_at)
+            return Reading(self._held_at, self._held_at, fire_until)
         now = datetime.now(UTC) + self._offset
         return Reading(now, None, now)
 

@@ -17,7 +17,7 @@ from opentelemetry import trace
 from libs.events.deciding import Asked, Command, Handle
 from libs.events.entries import Entry, Fact, derived_id, stream_id
 from libs.events.errors import CommandReused, VersionConflict
-from libs.events.journal import Append, Appended, Journal
+from libs.events.journal import Append, Journal
 from libs.events.looking import DatabaseLooks
 from libs.events.service import Service
 from libs.events.tracing import traceparent
@@ -75,9 +75,6 @@ class Handler:
         stream = stream_id(request.tenant, self._service.name, handle.decider.category, handle.key(request.command))
         with _tracer.start_as_current_span(f"decide {type(request.command).__name__}") as span:
             async with self._queue(stream):
-                known = await self._journal.find(request.command_id)
-                if known is not None:
-                    return _first_result(known, digest, stream, request)
                 for attempt in range(1, ATTEMPTS_MAX + 1):
                     span.set_attribute("baton.attempt", attempt)
                     try:
@@ -88,7 +85,9 @@ class Handler:
         raise AssertionError("the last attempt either returned or raised")
 
     async def _once(self, handle: Handle[Any, Any], stream: UUID, digest: bytes, request: Request) -> Answer:
-        entries = await self._journal.read_stream(stream)
+        known, entries = await self._journal.load(stream, request.command_id)
+        if known:
+            return await self._first_result(digest, stream, request)
         version = entries[-1].version if entries else 0
         if request.expected is not None and request.expected != version:
             raise VersionConflict(stream, request.expected, version)
@@ -111,6 +110,14 @@ class Handler:
         return Answer(
             position=appended.position, stream=stream, version=appended.version, facts=types, known=appended.known
         )
+
+    async def _first_result(self, digest: bytes, stream: UUID, request: Request) -> Answer:
+        """What the command got when it was accepted; raises CommandReused when it had another payload then."""
+        found = await self._journal.find(request.command_id)
+        if found is None or found[1] != digest:
+            raise CommandReused(request.command_id)
+        appended = found[0]
+        return Answer(position=appended.position, stream=stream, version=appended.version, facts=(), known=True)
 
     def _append(
         self,
@@ -157,10 +164,3 @@ def digest_of(command: Command) -> bytes:
     """16 bytes of the payload's SHA-256: the same key with another payload is refused."""
     text = f"{type(command).__name__}:{command.model_dump_json()}"
     return hashlib.sha256(text.encode()).digest()[:16]
-
-
-def _first_result(known: tuple[Appended, bytes], digest: bytes, stream: UUID, request: Request) -> Answer:
-    appended, first_digest = known
-    if first_digest != digest:
-        raise CommandReused(request.command_id)
-    return Answer(position=appended.position, stream=stream, version=appended.version, facts=(), known=True)

@@ -15,7 +15,15 @@ from libs.events.appends import ANY, Append, Appended, AsOf, Head, Heard, HeardO
 from libs.events.entries import Entry, derived_id
 from libs.events.errors import BatonError
 from libs.events.hearing import HEARD_MAX, Listened, hear
-from libs.events.line import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S, SETTINGS, TRANSIENT, Line, until_answered
+from libs.events.line import (
+    COMMAND_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    SETTINGS,
+    TRANSIENT,
+    Line,
+    keep_session,
+    until_answered,
+)
 from libs.events.wake import Wake
 from libs.events.writer import QUEUE_MAX, Writer
 
@@ -35,6 +43,12 @@ from journal.entries
 _READ = f"{_COLUMNS} where position > $1 order by position limit $2"
 _READ_DECIDED = f"{_COLUMNS} where decided and sequence > $1 order by sequence limit $2"
 _READ_STREAM = f"{_COLUMNS} where decided and stream = $1 and version > $2 order by version limit $3"
+# The second half finds a command that was accepted for another stream. One round trip: every command begins with it.
+_LOAD = f"""
+({_COLUMNS} where decided and stream = $1 order by version limit $3)
+union all
+({_COLUMNS} where decided and id = $2 and stream <> $1)
+"""
 _POSITION = "select position from journal.entries order by position desc limit 1"
 _FIND = """
 select last.position, last.version, last.noted_at, first.digest
@@ -82,6 +96,7 @@ class Journal:
                 max_size=READERS_MAX,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
+                reset=keep_session,
                 server_settings={**SETTINGS, "application_name": name},
             )
 
@@ -153,11 +168,17 @@ class Journal:
     async def read_stream(self, stream: UUID, after_version: int = 0) -> list[Entry]:
         """One aggregate's entries after a version. Raises BatonError when there are more than STREAM_ENTRIES_MAX."""
         rows = await self._fetch(_READ_STREAM, stream, after_version, STREAM_ENTRIES_MAX + 1)
-        if len(rows) > STREAM_ENTRIES_MAX:
-            raise BatonError(
-                f"stream {stream} has more than {STREAM_ENTRIES_MAX} entries; give its aggregate a narrower key"
-            )
+        _check_stream(stream, rows)
         return _entries(rows)
+
+    async def load(self, stream: UUID, command_id: UUID) -> tuple[bool, list[Entry]]:
+        """(whether the command was accepted before, the stream's entries), in one round trip; then see `find`."""
+        first = derived_id(command_id, "0")
+        rows = await self._fetch(_LOAD, stream, first, STREAM_ENTRIES_MAX + 1)
+        _check_stream(stream, rows)
+        entries = _entries(rows)
+        known = any(entry.id == first for entry in entries)
+        return known, [entry for entry in entries if entry.stream == stream]
 
     async def position(self) -> int:
         """The last position (0: empty), without the append lock."""
@@ -214,6 +235,13 @@ def _page(limit: int) -> int:
     if not 1 <= limit <= READ_ENTRIES_MAX:
         raise ValueError(f"limit={limit}: read 1 to {READ_ENTRIES_MAX} entries at a time")
     return limit
+
+
+def _check_stream(stream: UUID, rows: Sequence[asyncpg.Record]) -> None:
+    if len(rows) > STREAM_ENTRIES_MAX:
+        raise BatonError(
+            f"stream {stream} has more than {STREAM_ENTRIES_MAX} entries; give its aggregate a narrower key"
+        )
 
 
 def _entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:

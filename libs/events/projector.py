@@ -18,10 +18,12 @@ from libs.events.entries import Entry, Fact
 from libs.events.errors import NotYet
 from libs.events.folding import apply, lines_by_fact, touches
 from libs.events.journal import Journal
+from libs.events.leading import leading
 from libs.events.service import Service
 from libs.events.tables import Session, Table, table_of
 from libs.events.views import View
 
+ROLE = "projector"
 BATCH_ENTRIES_MAX = 2_000
 POLL_S = 1.0
 WAIT_POLL_S = 0.05
@@ -73,8 +75,8 @@ def folded(views: Iterable[View[Any]]) -> frozenset[type[Fact]]:
 class Projector:
     """Folds the journal into the service's live views until it is stopped."""
 
-    def __init__(self, service: Service, journal: Journal, pool: asyncpg.Pool) -> None:
-        self._journal, self._pool = journal, pool
+    def __init__(self, service: Service, journal: Journal, pool: asyncpg.Pool, *, dsn: str) -> None:
+        self._journal, self._pool, self._dsn = journal, pool, dsn
         self.tables = {view: table_of(service, view) for view in service.views}
         self._decoder = Decoder(service.language, folded(service.views))
         self._moved = asyncio.Condition()
@@ -92,9 +94,9 @@ class Projector:
 
     async def run(self) -> None:
         """Fold for ever. An entry that cannot be decoded or folded raises: the service says so and folds nothing."""
-        async with self._pool.acquire() as leader:
-            await leader.execute("select pg_advisory_lock(hashtext('baton.projector'))", timeout=None)
+        async with leading(self._dsn, ROLE) as lead:
             while True:
+                lead.check()
                 seen = self._journal.wake.count
                 if not await self.step():
                     await self._journal.wake.wait(POLL_S, since=seen)

@@ -20,12 +20,14 @@ from libs.events.entries import Entry, Fact, derived_id
 from libs.events.errors import Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal
+from libs.events.leading import leading
 from libs.events.looking import DatabaseLooks
 from libs.events.projector import Decoded, Decoder, Projector
 from libs.events.reactions import Reaction
 from libs.events.service import Service
 from libs.events.tracing import following
 
+ROLE = "reactor"
 BATCH_ENTRIES_MAX = 500
 SUBJECTS_AT_ONCE_MAX = 32
 COMMANDS_MAX = 1_000
@@ -55,7 +57,10 @@ class Reactor:
         handler: Handler,
         parking: ParksReactions,
         pool: asyncpg.Pool,
+        *,
+        dsn: str,
     ) -> None:
+        self._dsn = dsn
         self._service, self._journal, self._projector = service, journal, projector
         self._looks, self._handler, self._parking, self._pool = looks, handler, parking, pool
         self._reactions = {reaction.name: reaction for reaction in service.reactions}
@@ -78,9 +83,9 @@ class Reactor:
 
     async def run(self) -> None:
         """React for ever."""
-        async with self._pool.acquire() as leader:
-            await leader.execute("select pg_advisory_lock(hashtext('baton.reactor'))", timeout=None)
+        async with leading(self._dsn, ROLE) as lead:
             while True:
+                lead.check()
                 seen = self._journal.wake.count
                 if not await self.step():
                     await self._journal.wake.wait(POLL_S, since=seen)

@@ -25,11 +25,13 @@ from libs.events.entries import id_at
 from libs.events.errors import Refusal, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal
+from libs.events.leading import leading
 from libs.events.projector import Projector
 from libs.events.reactor import Reactor
 from libs.events.service import Service
 from libs.events.timers import Timer
 
+ROLE = "timekeeper"
 BATCH_ROWS_MAX = 500
 AT_ONCE_MAX = 32
 POLL_S_MIN = 0.05
@@ -84,7 +86,10 @@ class Timekeeper:
         listener: Watermarks,
         clock: Clock,
         pool: asyncpg.Pool,
+        *,
+        dsn: str,
     ) -> None:
+        self._dsn = dsn
         self._service, self._journal, self._projector, self._reactor = service, journal, projector, reactor
         self._handler, self._listener, self._clock, self._pool = handler, listener, clock, pool
         self._started = time.monotonic()
@@ -93,9 +98,9 @@ class Timekeeper:
 
     async def run(self) -> None:
         """Fire for ever."""
-        async with self._pool.acquire() as leader:
-            await leader.execute("select pg_advisory_lock(hashtext('baton.timekeeper'))", timeout=None)
+        async with leading(self._dsn, ROLE) as lead:
             while True:
+                lead.check()
                 seen = self._journal.wake.count
                 if not await self.step():
                     await self._journal.wake.wait(await self._pause_s(), since=seen)

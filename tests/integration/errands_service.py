@@ -93,11 +93,13 @@ async def errands(database: Database, service: Service = SERVICE) -> AsyncIterat
     pool = await asyncpg.create_pool(database.url, min_size=1, max_size=10)
     readers = await asyncpg.create_pool(database.reader_url, min_size=1, max_size=4)
     try:
-        projector = Projector(service, journal, pool)
+        projector = Projector(service, journal, pool, dsn=database.url)
         looks = DatabaseLooks(projector, pool)
         handler, parked, clock = Handler(service, journal, looks), ParkedReactions(), Clock(pool)
-        reactor = Reactor(service, journal, projector, looks, handler, parked, pool)
-        timekeeper = Timekeeper(service, journal, projector, reactor, handler, NobodyHeard(), clock, pool)
+        reactor = Reactor(service, journal, projector, looks, handler, parked, pool, dsn=database.url)
+        timekeeper = Timekeeper(
+            service, journal, projector, reactor, handler, NobodyHeard(), clock, pool, dsn=database.url
+        )
         await projector.prepare()
         await reactor.prepare()
         reader = Reader(projector, journal, readers)
