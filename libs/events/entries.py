@@ -6,11 +6,16 @@ import hashlib
 import os
 import time
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID, uuid5
 
 import msgspec
 
 NAMESPACE = UUID("6f1d0c1e-6a5e-5d0b-9a53-0b6a70e5ba70")
+
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""An instant in a fact: it has a zone on the wire, and one without is not read."""
 
 
 class Fact(msgspec.Struct, frozen=True):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from libs.events.contract import Contract, Kind
-from libs.events.entries import Fact
+from libs.events.entries import Fact, Instant
 
 
 class RequestReceived(Fact, frozen=True):
@@ -23,7 +21,7 @@ class RequestReceived(Fact, frozen=True):
     form: dict[str, str]
     priority: str = "normal"
     department: str | None = None
-    target_at: datetime | None = None
+    target_at: Instant | None = None
     timeline: str = ""
 
 
@@ -40,7 +38,7 @@ class SourceAdvanced(Fact, frozen=True):
     """The source's event-time watermark: nothing of it that occurred up to `up_to` is still to come."""
 
     source: str
-    up_to: datetime
+    up_to: Instant
 
 
 class WorkItemReported(Fact, frozen=True):
@@ -59,7 +57,7 @@ class WorkItemReported(Fact, frozen=True):
     status: str | None = None
     assignee: str | None = None
     changed: tuple[str, ...] = ()
-    tracker_at: datetime | None = None
+    tracker_at: Instant | None = None
 
 
 class DeliveryAltered(Fact, frozen=True):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from libs.events.contract import Contract, Kind
-from libs.events.entries import Fact
+from libs.events.entries import Fact, Instant
 
 
 class GoalSet(Fact, frozen=True):
@@ -16,8 +15,8 @@ class GoalSet(Fact, frozen=True):
     goal: str
     name_en: str
     name_zh: str
-    start: datetime
-    end: datetime
+    start: Instant
+    end: Instant
     bonus_rule: str
 
 
@@ -39,7 +38,7 @@ class KpiMeasured(Fact, frozen=True):
     """One more sample of a KPI. `hit`: whether it counts for the goal; `evidence`: the id of the event behind it.
 
     `hits` and `misses` count all samples so far, this one included; `value` is the KPI now, in its unit. `about` is
-    what was measured (a clock); `corrects`: this sample replaces an earlier miss about the same thing. Subject: the case.
+    what was measured (a clock); `corrects`: it replaces an earlier miss about the same thing. Subject: the case.
     """
 
     kpi: str

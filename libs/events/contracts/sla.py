@@ -5,11 +5,10 @@ Subject: the case; of a policy or a ladder: itself.
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from libs.events.contract import Contract, Kind
-from libs.events.entries import Fact
+from libs.events.entries import Fact, Instant
 
 
 class PolicyPublished(Fact, frozen=True):
@@ -53,8 +52,8 @@ class Leg(Fact, frozen=True):
 
     state: str
     department: str | None
-    start: datetime
-    end: datetime
+    start: Instant
+    end: Instant
 
 
 class ClockStarted(Fact, frozen=True):
@@ -65,9 +64,9 @@ class ClockStarted(Fact, frozen=True):
     step: str
     policy: str
     policy_version: int
-    started_at: datetime
-    warn_at: datetime | None
-    due_at: datetime
+    started_at: Instant
+    warn_at: Instant | None
+    due_at: Instant
     timeline: str = ""
     template: str = ""
     ladder: str | None = None
@@ -78,7 +77,7 @@ class SlaWarned(Fact, frozen=True):
 
     clock: UUID
     step: str
-    due_at: datetime
+    due_at: Instant
 
 
 class SlaBreached(Fact, frozen=True):
@@ -90,7 +89,7 @@ class SlaBreached(Fact, frozen=True):
     clock: UUID
     step: str
     policy: str
-    due_at: datetime
+    due_at: Instant
     legs: tuple[Leg, ...]
     unconfirmed: bool = False
     template: str = ""
@@ -103,8 +102,8 @@ class BreachWithdrawn(Fact, frozen=True):
     clock: UUID
     step: str
     policy: str
-    due_at: datetime
-    stopped_at: datetime
+    due_at: Instant
+    stopped_at: Instant
     timeline: str = ""
 
 
@@ -114,8 +113,8 @@ class SlaMet(Fact, frozen=True):
     clock: UUID
     step: str
     policy: str
-    due_at: datetime
-    stopped_at: datetime
+    due_at: Instant
+    stopped_at: Instant
     template: str = ""
     timeline: str = ""
 
@@ -125,7 +124,7 @@ class ClockStopped(Fact, frozen=True):
 
     clock: UUID
     step: str
-    stopped_at: datetime
+    stopped_at: Instant
     late_s: int
 
 
@@ -139,7 +138,7 @@ class EscalationRaised(Fact, frozen=True):
     level: int
     rung: str
     asked: tuple[str, ...]
-    answer_by: datetime | None
+    answer_by: Instant | None
     because: str
     ladder_version: int = 1
     departments: tuple[str, ...] = ()

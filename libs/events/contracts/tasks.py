@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from libs.events.contract import Contract, Kind
-from libs.events.entries import Fact
+from libs.events.entries import Fact, Instant
 
 
 class FormField(Fact, frozen=True):
@@ -65,7 +64,7 @@ class TimelineAdvanced(Fact, frozen=True):
     """The event-time watermark of an import: every case of `source` has what occurred up to `up_to`."""
 
     source: str
-    up_to: datetime
+    up_to: Instant
 
 
 class CaseOpened(Fact, frozen=True):
@@ -101,7 +100,7 @@ class StepStarted(Fact, frozen=True):
     template: str
     category: str
     priority: str
-    target_at: datetime | None = None
+    target_at: Instant | None = None
     timeline: str = ""
 
 
@@ -185,7 +184,7 @@ class SolutionGiven(Fact, frozen=True):
 class CustomerTold(Fact, frozen=True):
     """The customer knows the solution; the call back comes not before `call_back_from`."""
 
-    call_back_from: datetime
+    call_back_from: Instant
 
 
 class CallBackDone(Fact, frozen=True):
