@@ -32,7 +32,7 @@ async def applied(database: Database) -> list[str]:
 
 async def test_every_file_is_applied_once_however_often_it_is_asked_for(database: Database) -> None:
     assert await applied(database) == sorted(path.name for path in schema.FILES.glob("*.sql"))
-    assert await asyncio.gather(migrate(database), migrate(database)) == [(), ()]
+    assert list(await asyncio.gather(migrate(database), migrate(database))) == [(), ()]
 
 
 async def test_two_migrations_at_once_apply_a_new_file_once(
