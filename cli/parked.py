@@ -14,7 +14,7 @@ from infra.local.doors import open_doors
 
 app = typer.Typer(help="What was set aside with its reason: list, retry, drop. 被搁置的记录。")
 Person = Annotated[str, typer.Option(help="who does it; it is put on record")]
-PartName = Annotated[str, typer.Argument(help="the service that set it aside")]
+PartName = Annotated[str, typer.Argument(help="the service")]
 ParkedId = Annotated[str, typer.Argument(help="its id, from `baton parked list`")]
 
 

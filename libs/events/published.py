@@ -19,7 +19,7 @@ from libs.events.leading import Lead
 
 COMPARED_AT_ONCE_MAX = 1_000
 CHAIN_ENTRIES_MAX = 1_000
-CURE = "keep both as they are and follow docs/operating.md, `baton recover`"
+CURE = "keep both as they are and follow docs/operating.md, “Diverged” (`baton recover` is still to come)"
 
 _LOAD = "select sequence, topic_id, partitions::text as partitions from journal.published"
 _STORE = """
@@ -113,7 +113,7 @@ def _lost(topic: str, stored: Published, shown: Mapping[int, int]) -> str | None
         return None
     return (
         f"topic {topic} no longer shows what it acknowledged (partition: last sequence) {missing}:"
-        f" `baton publish --from {min(missing.values()) + 1}` sends it again"
+        f" `baton publish {topic.removeprefix('baton.')} --from {min(missing.values()) + 1}` sends it again"
     )
 
 

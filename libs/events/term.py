@@ -137,7 +137,7 @@ class Term:
         previous = link.previous if link else 0
         reason = (
             f"sequence {previous} of its owner, which it follows, was not seen; {place.sequence} was the last:"
-            f" `baton publish --from {place.sequence + 1}` at its owner sends what is missing"
+            f" `baton publish {partition[0].removeprefix('baton.')} --from {place.sequence + 1}` sends what is missing"
         )
         new = row(verdict, State.PARKED, problem=Problem.GAP, reason=reason)
         self.gaps[partition] = new

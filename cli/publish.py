@@ -1,0 +1,45 @@
+"""`baton publish`: send again what a topic has lost, from the journal that decided it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from cli.parked import PartName
+from cli.rebuild import declared
+from infra.local import Platform, PlatformError, state_dir
+from libs.events.errors import Unavailable
+from libs.events.journal import Journal
+from libs.events.publisher import Publisher
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(publish)
+
+
+def publish(
+    service: PartName,
+    sequence: Annotated[int, typer.Option("--from", min=1, help="the first sequence to send again")],
+) -> None:
+    """Send a service's facts to its topic again; who heard them already hears nothing new. 重新发布。"""
+    platform = Platform.at(state_dir())
+    if service not in platform.databases:
+        raise PlatformError(f"there is no service {service!r}: choose one of {', '.join(platform.databases)}")
+    try:
+        asyncio.run(_send_again(platform, service, sequence))
+    except Unavailable as away:
+        raise PlatformError(f"{service}: {away}") from away
+    print(f"{service} has sent again what it decided from sequence {sequence} on")
+
+
+async def _send_again(platform: Platform, service: str, sequence: int) -> None:
+    """Written down for the process that publishes; this one only waits until it is done."""
+    dsn = platform.databases[service].url
+    journal = await Journal.open(dsn, service=service)
+    try:
+        publisher = Publisher(declared(service).contract, journal, dsn=dsn, kafka=platform.kafka.bootstrap)
+        await publisher.publish_from(sequence)
+    finally:
+        await journal.close()
