@@ -20,7 +20,7 @@ from libs.events.errors import CommandReused, VersionConflict
 from libs.events.journal import Append, Journal
 from libs.events.looking import DatabaseLooks
 from libs.events.service import Service
-from libs.events.tracing import traceparent
+from libs.events.tracing import link_current, traceparent
 from libs.events.views import Look
 
 ATTEMPTS_MAX = 5
@@ -42,7 +42,6 @@ class Request:
     command_id: UUID
     at: datetime
     cause: Entry | None = None
-    traceparent: str = ""
     expected: int | None = None
     basis: int | None = None
     confirmed: bool = True
@@ -91,6 +90,7 @@ class Handler:
         version = entries[-1].version if entries else 0
         if request.expected is not None and request.expected != version:
             raise VersionConflict(stream, request.expected, version)
+        link_current(entry.traceparent for entry in entries[-1:])  # a timer's row was folded from it
         state = handle.decider.initial
         for entry in entries:
             state = handle.decider.evolve(state, self._language.decode(entry.type, entry.schema_version, entry.data))
@@ -145,7 +145,7 @@ class Handler:
             digest=digest,
             causation_id=cause.id if cause else None,
             correlation_id=cause.correlation_id if cause else subject,
-            traceparent=request.traceparent or traceparent(),
+            traceparent=traceparent(),
             basis=basis,
             occurred_at=request.at,
         )

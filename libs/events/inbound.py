@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import asyncpg
+from opentelemetry import trace
 
 from libs.events import wire
 from libs.events.contract import Contract
@@ -22,11 +23,13 @@ from libs.events.judging import Place, Raw, Verdict
 from libs.events.parked import Problem
 from libs.events.parking import Parking
 from libs.events.receiving import Receiver, ReceiverState
+from libs.events.tracing import following
 
 ROLE = "inbound"
 TOPIC = "baton.inbound"
 CONFLICT_TRIES_MAX = 5
 CONFLICT_PAUSE_S = 0.1
+_tracer = trace.get_tracer("baton")
 
 Take = Callable[[wire.ForeignEvent], Awaitable[None]]
 
@@ -101,12 +104,13 @@ class _Handing:
         return verdict
 
     async def _hand_on(self, event: wire.ForeignEvent) -> None:
-        for _ in range(CONFLICT_TRIES_MAX - 1):
-            try:
-                return await self._take(event)
-            except VersionConflict:
-                await asyncio.sleep(CONFLICT_PAUSE_S)
-        return await self._take(event)
+        with following(_tracer, f"take {event.type}", event.traceparent):
+            for _ in range(CONFLICT_TRIES_MAX - 1):
+                try:
+                    return await self._take(event)
+                except VersionConflict:
+                    await asyncio.sleep(CONFLICT_PAUSE_S)
+            return await self._take(event)
 
     def tail(self, records: Sequence[Raw]) -> None:
         """No such topics."""

@@ -2,7 +2,8 @@
 
 Deciders and reactions may do no I/O, and cannot say beforehand which rows they will need (the policy names the ladder,
 the ladder names the rung …). So a look that misses stops the run, the row is fetched, and the pure function starts
-again with all that it asked for so far: it is pure, so this changes nothing. All rows are of one position.
+again with all that it asked for so far: it is pure, so this changes nothing. All rows are of one position. The span
+around it is linked to the facts that made these rows: on what information it decided can be seen in the trace.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import asyncpg
 
 from libs.events.folding import as_key
 from libs.events.projector import Projector
+from libs.events.tracing import link_current
 from libs.events.views import LOOK_ROWS_MAX, Look, View
 
 LOOKS_MAX = 500
 FRESH_WITHIN_S = 2.0
+# Of the entry that made the row what it is.
+_TRACEPARENT = "(select e.traceparent from journal.entries e where e.position = t.since_position) as traceparent"
 T = TypeVar("T")
 _Question = tuple[View[Any], tuple[str, ...], tuple[Any, ...], bool]
 
@@ -32,6 +36,7 @@ class _Memory(Look):
 
     def __init__(self) -> None:
         self.answers: dict[_Question, tuple[Any, ...]] = {}
+        self.traceparents: list[str] = []
 
     def row(self, view: View[Any], key: Any) -> Any:
         found = self._answer((view, view.key, as_key(view, key), True))
@@ -62,17 +67,23 @@ class DatabaseLooks:
         memory = _Memory()
         for _ in range(LOOKS_MAX):
             try:
-                return pure(memory), position if memory.answers else None
+                result = pure(memory)
             except _Missing as missing:
                 if position is None:
                     await self._projector.wait(after, FRESH_WITHIN_S)
                     position = await self._projector.position()
                 elif not memory.answers:
                     await self._projector.wait(position, FRESH_WITHIN_S)
-                memory.answers[missing.question] = await self._fetch(tenant, missing.question, position)
+                records = await self._fetch(tenant, missing.question, position)
+                table = self._projector.tables[missing.question[0]]
+                memory.answers[missing.question] = tuple(table.decode(record) for record in records)
+                memory.traceparents += [record["traceparent"] for record in records]
+            else:
+                link_current(memory.traceparents)
+                return result, position if memory.answers else None
         raise RuntimeError(f"a decision or reaction looked more than {LOOKS_MAX} times; narrow what it looks at")
 
-    async def _fetch(self, tenant: str, question: _Question, position: int) -> tuple[Any, ...]:
+    async def _fetch(self, tenant: str, question: _Question, position: int) -> list[asyncpg.Record]:
         view, columns, values, _ = question
         table = self._projector.tables[view]
         where = " and ".join(
@@ -82,7 +93,7 @@ class DatabaseLooks:
         source = table.as_of(f"${parameter}") if view.past else f"{table.name} t"
         order = ", ".join(f't."{name}"' for name in view.key)
         records = await self._pool.fetch(
-            f"select {table.select} from {source} where {where} order by {order} limit {LOOK_ROWS_MAX + 1}",
+            f"select {table.select}, {_TRACEPARENT} from {source} where {where} order by {order} limit {LOOK_ROWS_MAX + 1}",
             tenant,
             *values,
             *((position,) if view.past else ()),
@@ -90,4 +101,4 @@ class DatabaseLooks:
         if len(records) > LOOK_ROWS_MAX:
             asked = dict(zip(columns, values, strict=True))
             raise RuntimeError(f"view {view.name}: more than {LOOK_ROWS_MAX} rows match {asked}; narrow the question")
-        return tuple(table.decode(record) for record in records)
+        return records

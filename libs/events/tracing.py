@@ -41,6 +41,14 @@ def following(tracer: Tracer, name: str, text: str) -> Iterator[Span]:
         yield span
 
 
+def link_current(traceparents: Iterable[str]) -> None:
+    """Link the current span to what it builds upon, such as the facts that a decision looked at; at most LINKS_MAX."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        for link in links_of(traceparents):
+            span.add_link(link.context)
+
+
 def links_of(traceparents: Iterable[str]) -> list[Link]:
     """Links to the distinct spans that these name, for a span over a batch; at most LINKS_MAX."""
     contexts = (span_context(text) for text in dict.fromkeys(traceparents))

@@ -66,10 +66,10 @@ class ParkedRecord(BaseModel):
 
 
 class ParkedPage(BaseModel):
-    """Parked records by age. `next_after`: null on the last page."""
+    """Parked records by age. `next_cursor`: null on the last page."""
 
     rows: list[Annotated[Listed, AsRow]]
-    next_after: int | None
+    next_cursor: str | None
 
 
 class Retry(BaseModel):
@@ -114,14 +114,14 @@ async def move_clock(body: ClockMove, parts: Parts) -> ClockAt:
 @router.get("/parked")
 async def list_parked(
     parts: Parts,
-    after: Annotated[int, Query(ge=0, le=POSITION_MAX)] = 0,
+    cursor: Annotated[int, Query(ge=0, le=POSITION_MAX, description="next_cursor of the page before")] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX)] = PAGE_ROWS,
     ended: bool = False,
     waiting: bool = True,
 ) -> ParkedPage:
     """What could not be taken, the oldest first, and what waits behind it; `ended`: also what has been dealt with."""
-    rows = await parts.parking.page(after=after, limit=limit, ended=ended, waiting=waiting)
-    return ParkedPage(rows=rows, next_after=rows[-1].number if len(rows) == limit else None)
+    rows = await parts.parking.page(after=cursor, limit=limit, ended=ended, waiting=waiting)
+    return ParkedPage(rows=rows, next_cursor=str(rows[-1].number) if len(rows) == limit else None)
 
 
 @router.get("/parked/{parked_id}")

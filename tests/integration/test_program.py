@@ -280,7 +280,7 @@ async def test_numbers_and_the_description_are_open_and_probes_leave_no_spans(se
         assert {"/v1/errands/{errand}", "/v1/positions", "/v1/parked/{parked_id}/retry"} <= set(described["paths"])
         assert (await client.get("/v1/errands")).status_code == 401
     async with served.client("ops") as ops:
-        assert (await ops.get("/v1/parked")).json() == {"rows": [], "next_after": None}
+        assert (await ops.get("/v1/parked")).json() == {"rows": [], "next_cursor": None}
         assert (await ops.post(f"/v1/parked/{new_id()}/drop")).status_code == 404
 
 

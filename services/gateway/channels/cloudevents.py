@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -36,7 +36,7 @@ Mode = Literal["structured", "binary", "batched"]
 class InboundEvent:
     """A CloudEvent with JSON data. `timeline` and `tenant` are extensions: see docs/doors.md.
 
-    `time` is in UTC; None when the sender gave none. `traceparent`: of a record; over HTTP the request's own counts.
+    `time` is in UTC; None when the sender gave none.
     """
 
     id: str
@@ -46,7 +46,6 @@ class InboundEvent:
     time: datetime | None = None
     timeline: str = ""
     tenant: str | None = None
-    traceparent: str = ""
 
 
 def mode_of(content_type: str | None) -> Mode:
@@ -95,8 +94,7 @@ def read_foreign(event: ForeignEvent) -> InboundEvent:
     found = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type, **event.extensions}
     if event.time is not None:
         found["time"] = event.time.isoformat()
-    read = _of_attributes(found, _json(event.data), KAFKA_PREFIX)
-    return replace(read, traceparent=event.traceparent)
+    return _of_attributes(found, _json(event.data), KAFKA_PREFIX)
 
 
 def _or_fault(element: Any, where: str) -> InboundEvent | WrongShape:

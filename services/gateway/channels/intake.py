@@ -101,7 +101,6 @@ class Intake:
             actor=self._actor,
             command_id=inbound_id(self._tenant, event.source, event.id),
             at=occurred_at(inbound, event.timeline, self._now()),
-            traceparent=event.traceparent,
         )
         answer = await self._asker.ask(request)
         return Taken(result_of(answer), inbound.subject, answer.position)
