@@ -15,13 +15,8 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
-import psutil
 import pytest
 
 from infra.local import Platform
@@ -30,55 +25,27 @@ from infra.local.kafka import create_topics
 from infra.local.platform import Wishes
 from infra.local.ports import random_free
 from tests.engines import Stores, containers, engine_answers
+from tests.launching import launching, open_folder, remove, sweep
 
-PREFIX = "baton-tests-"
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     """Native Kafka and PostgreSQL in a throw-away state; without services, which a test starts as it needs them."""
-    _sweep()
-    folder = _open_folder()
+    sweep()
+    folder = open_folder()
     running = Platform(folder / "state", random_free(), wishes=Wishes(services=()))
     running.start_foundation()
     yield running
-    _remove(running, folder)
+    remove(running, folder)
 
 
 @pytest.fixture(scope="module")
 def launch() -> Iterator[Callable[[Wishes], Platform]]:
     """Starts a whole platform, services included, on a state of its own; ended with the module."""
-    with ExitStack() as ended:
-
-        def start(wishes: Wishes) -> Platform:
-            folder = _open_folder()
-            whole = Platform(folder / "state", random_free(), wishes=wishes)
-            ended.callback(_remove, whole, folder)
-            whole.start()
-            return whole
-
+    with launching() as start:
         yield start
-
-
-def _open_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    folder.chmod(0o755)  # the unprivileged PostgreSQL must be able to enter
-    return folder
-
-
-def _remove(stopping: Platform, folder: Path) -> None:
-    stopping.stop()
-    stopping.postgres.erase()  # may lie elsewhere
-    shutil.rmtree(folder)
-
-
-def _sweep() -> None:
-    """Ends what a test run that was killed left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
-        runner = int(folder.name.removeprefix(PREFIX).partition("-")[0])
-        if folder.stat().st_uid == os.getuid() and not psutil.pid_exists(runner):
-            _remove(Platform.at(folder / "state"), folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,54 @@
+"""Whole platforms for tests: each on a throw-away state of its own, removed at the end, or by the next run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+
+from infra.local import Platform
+from infra.local.platform import Wishes
+from infra.local.ports import choose, random_free
+
+PREFIX = "baton-tests-"
+
+
+@contextmanager
+def launching() -> Iterator[Callable[[Wishes], Platform]]:
+    """A function that starts a whole platform, services included; what it started ends with the context."""
+    with ExitStack() as ended:
+
+        def start(wishes: Wishes) -> Platform:
+            folder = open_folder()
+            ports, _ = choose(folder / "state", random_free().base)  # kept, so that `Platform.at` finds them
+            whole = Platform(folder / "state", ports, wishes=wishes)
+            ended.callback(remove, whole, folder)
+            whole.start()
+            return whole
+
+        yield start
+
+
+def open_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    folder.chmod(0o755)  # the unprivileged PostgreSQL must be able to enter
+    return folder
+
+
+def remove(stopping: Platform, folder: Path) -> None:
+    stopping.stop()
+    stopping.postgres.erase()  # may lie elsewhere
+    shutil.rmtree(folder)
+
+
+def sweep() -> None:
+    """Ends what a test run that was killed left behind."""
+    for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        runner = int(folder.name.removeprefix(PREFIX).partition("-")[0])
+        if folder.stat().st_uid == os.getuid() and not psutil.pid_exists(runner):
+            remove(Platform.at(folder / "state"), folder)
