@@ -6,9 +6,10 @@ that has no ids yet, so the newer form of that one request is spelled out here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -28,7 +29,10 @@ from aiokafka.protocol.types import (
 
 from libs.events.errors import Unavailable
 
+T = TypeVar("T")
 REQUEST_TIMEOUT_MS = 10_000
+ANSWER_WITHIN_S = 15.0
+CANCELLED_WITHIN_S = 2.0
 FETCH_WAIT_MS = 250
 READ_WITHIN_MS = 10_000
 READ_RECORDS_MAX = 1_000
@@ -120,14 +124,28 @@ class _MetadataRequest(Request[_MetadataRequestStruct]):  # type: ignore[misc]  
         return request_struct_class(self._topics, False, False, {})
 
 
+async def undisturbed(work: Coroutine[Any, Any, T], within_s: float) -> T:
+    """Runs `work` to its end, then heeds a cancellation that came meanwhile: cancelled in the middle of connecting or
+    closing, aiokafka loses its connection. Raises TimeoutError after `within_s`.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task], timeout=within_s)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=CANCELLED_WITHIN_S)
+        if task.done() and not task.cancelled():
+            task.exception()
+        raise
+    finally:
+        task.cancel()
+    if not task.done():
+        raise TimeoutError(f"Kafka did not answer within {within_s} s")
+    return task.result()
+
+
 async def describe(kafka: str, topics: Iterable[str]) -> dict[str, Described]:
     """Ids and partition counts of these topics; raises Unavailable for one that does not exist."""
-    client = AIOKafkaClient(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    try:
-        await client.bootstrap()
-        answer = await client.send(client.get_random_node(), _MetadataRequest(topics))
-    finally:
-        await client.close()
+    answer = await undisturbed(_ask(kafka, topics), ANSWER_WITHIN_S)
     described: dict[str, Described] = {}
     for code, name, topic_id, _internal, partitions, *_ in answer.topics:
         if code != 0:
@@ -136,6 +154,15 @@ async def describe(kafka: str, topics: Iterable[str]) -> dict[str, Described]:
             )
         described[name] = Described(str(topic_id), len(partitions))
     return described
+
+
+async def _ask(kafka: str, topics: Iterable[str]) -> Any:
+    client = AIOKafkaClient(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        await client.bootstrap()
+        return await client.send(client.get_random_node(), _MetadataRequest(topics))
+    finally:
+        await client.close()
 
 
 def partitions_of(topic: str, described: Described) -> list[TopicPartition]:
@@ -163,7 +190,7 @@ async def read_on(kafka: str, starts: Mapping[TopicPartition, int]) -> AsyncGene
     """
     reader = consumer(kafka)
     try:
-        await reader.start()
+        await undisturbed(reader.start(), ANSWER_WITHIN_S)
         reader.assign(list(starts))
         first, ends = await reader.beginning_offsets(list(starts)), await reader.end_offsets(list(starts))
         waiting = set()

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from libs.events.appends import Offset
-from libs.events.broker import Described, consumer, describe, partitions_of
+from libs.events.broker import Described, consumer, describe, partitions_of, undisturbed
 from libs.events.errors import Unavailable
 from libs.events.judging import Raw
 from libs.events.parked import key_text
@@ -144,12 +144,11 @@ async def fetching(kafka: str, group: str, topics: Sequence[str]) -> AsyncIterat
     described = await describe(kafka, topics)
     reader = consumer(kafka, group_id=group)
     try:
-        async with asyncio.timeout(TEND_WITHIN_S):
-            await reader.start()
+        await undisturbed(reader.start(), TEND_WITHIN_S)
         yield Fetching(kafka, reader, described)
     finally:
         stopping = asyncio.create_task(reader.stop())
         await asyncio.wait([stopping], timeout=STOP_WITHIN_S)
         if not stopping.done():
             stopping.cancel()
-            await asyncio.wait([stopping])
+            await asyncio.wait([stopping], timeout=STOP_WITHIN_S)

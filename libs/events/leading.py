@@ -44,8 +44,18 @@ class Lead:
         self.lost: str | None = None
 
     def check(self) -> None:
+        heed_cancellation()
         if self.lost is not None:
             raise LeadershipLost(f"{self.role}: {self.lost}")
+
+
+def heed_cancellation() -> None:
+    """Raises CancelledError when this task was cancelled and a library below swallowed it: asyncio.wait_for does before
+    Python 3.12, when its answer comes at the same moment.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def connect(dsn: str, name: str) -> asyncpg.Connection[asyncpg.Record]:
@@ -66,6 +76,7 @@ async def leading(dsn: str, role: str) -> AsyncIterator[Lead]:
     over = asyncio.Event()
     try:
         while True:
+            heed_cancellation()
             if await connection.fetchval(_TRY, LOCK_CLASS, role):
                 break
             await asyncio.sleep(STANDBY_POLL_S)

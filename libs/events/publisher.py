@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 from opentelemetry import trace
 
 from libs.events import heads, wire
-from libs.events.broker import REQUEST_TIMEOUT_MS, Described, describe
+from libs.events.broker import REQUEST_TIMEOUT_MS, Described, describe, undisturbed
 from libs.events.contract import Contract
 from libs.events.entries import Entry
 from libs.events.errors import Diverged, LeadershipLost, Unavailable
@@ -307,8 +307,7 @@ async def _producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
         request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
     try:
-        async with asyncio.timeout(SEND_WITHIN_S):
-            await producer.start()
+        await undisturbed(producer.start(), SEND_WITHIN_S)
         yield producer
     finally:
         stopping = asyncio.create_task(producer.stop())
@@ -320,7 +319,7 @@ async def _producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
 async def _abandon(producer: AIOKafkaProducer, stopping: asyncio.Task[None]) -> None:
     """A broker that is away lets `stop` wait for records that will never be acknowledged: close the parts below it."""
     stopping.cancel()
-    await asyncio.wait([stopping])
+    await asyncio.wait([stopping], timeout=STOP_WITHIN_S)
     sender = producer._sender
     if sender is not None:
         await asyncio.wait_for(sender.close(), STOP_WITHIN_S)

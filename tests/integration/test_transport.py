@@ -141,6 +141,21 @@ async def test_a_publisher_that_was_cut_off_after_sending_does_not_send_twice(wo
     )
 
 
+async def test_a_role_ends_soon_whenever_it_is_cancelled(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    random = seeded()
+    for number in range(15):
+        await speaker.say(uuid4(), Said(number))
+        roles = (speaker.new_publisher().run(), hearer.new_listener().run())
+        tasks = [asyncio.create_task(role) for role in roles]
+        await asyncio.sleep(random.uniform(0, 0.8))  # a random point, not a synchronisation
+        for task in tasks:
+            task.cancel()
+        _, late = await asyncio.wait(tasks, timeout=5)
+        assert not late, "\n".join(str(task.get_stack()) for task in late)
+
+
 async def test_of_two_publishers_one_stands_by_and_takes_over(world: World) -> None:
     speaker = await world.speaker()
     first, second = speaker.publisher, speaker.new_publisher()
@@ -313,10 +328,14 @@ async def test_an_older_epoch_is_parked_and_harms_nobody(world: World) -> None:
         await speaker.say(subject, Said(1))
         await speaker.published()
         (record,) = await speaker.records()
-        await produce(
-            world.kafka, record, ce_id=str(uuid4()).encode(), ce_sequence=b"2", ce_previous=b"1", ce_epoch=b"5"
-        )
-        await produce(world.kafka, record, ce_id=str(uuid4()).encode(), ce_sequence=b"2", ce_previous=b"1")
+        for number, epoch in ((2, 5), (3, 1)):
+            await world.pen.write(
+                record,
+                ce_id=str(uuid4()).encode(),
+                ce_sequence=str(number).encode(),
+                ce_previous=str(number - 1).encode(),
+                ce_epoch=str(epoch).encode(),
+            )
         (row,) = await until(hearer.parking.page)
         assert (row.kind, row.reason) == ("old-epoch", "epoch 1 though its owner is in epoch 5")
     assert len(await hearer.heard()) == 2
@@ -339,7 +358,7 @@ async def test_an_unrelated_cloudevents_client_reads_our_records_and_writes_ones
 
     attributes = {**event.get_attributes(), "id": str(uuid4()), "sequence": "2", "previous": "1", "streamversion": "2"}
     message = theirs.to_structured(CloudEvent(attributes, {"number": 2, "text": "theirs"}), JSONFormat())
-    await world.pen.write(record._replace(value=message.value, headers=tuple(message.headers.items())))
+    await world.pen.write(replace(record, value=message.value, headers=tuple(message.headers.items())))
     async with running(hearer.listener):
 
         async def both() -> bool:
