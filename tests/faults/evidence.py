@@ -1,0 +1,163 @@
+"""What journals, topics and views hold, read by plain SQL and a plain consumer into plain rows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from infra.local import Platform
+
+READ_SECONDS_MAX = 120.0
+POLL_MILLISECONDS = 500
+TOPIC = "baton."
+
+
+class Row(NamedTuple):
+    """An entry of a journal."""
+
+    position: int
+    sequence: int
+    decided: bool
+    id: UUID
+    type: str
+    stream: UUID
+    version: int
+    tenant: str
+    subject: UUID
+    actor: str
+    command_id: UUID
+    causation_id: UUID | None
+    occurred_at: datetime
+    recorded_at: datetime
+    noted_at: datetime
+    data: bytes
+
+    @property
+    def owner(self) -> str:
+        return self.type.partition(".")[0]
+
+
+class Record(NamedTuple):
+    """A record of a topic."""
+
+    partition: int
+    offset: int
+    key: bytes
+    id: str
+    type: str
+    sequence: int
+    previous: int
+    stream: str
+    version: int
+    value: bytes
+
+
+@dataclass
+class Evidence:
+    """`subscriptions`: service → types heard (`owner.*`: all of them). `views`: (service, view) → keys of its rows,
+    `ledger`: event id → its JSON text. `told`: the lines of the load's logs. `rested_at`: when nothing was due.
+    """
+
+    journals: dict[str, list[Row]] = field(default_factory=dict)
+    subscriptions: dict[str, list[str]] = field(default_factory=dict)
+    topics: dict[str, list[Record]] = field(default_factory=dict)
+    parked: dict[str, list[str]] = field(default_factory=dict)
+    views: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    ledger: dict[str, str] = field(default_factory=dict)
+    told: list[dict[str, Any]] = field(default_factory=list)
+    rested_at: datetime | None = None
+
+
+async def read(
+    platform: Platform, logs: Iterable[Path], views: Mapping[tuple[str, str], str], rested_at: datetime
+) -> Evidence:
+    """`views`: which column of which view is counted."""
+    found = Evidence(rested_at=rested_at)
+    for name in platform.services:
+        connection = await asyncpg.connect(platform.database(name).url, command_timeout=READ_SECONDS_MAX)
+        try:
+            await _read_database(connection, name, views, found)
+        finally:
+            await connection.close()
+        found.topics[name] = await read_topic(platform.kafka.bootstrap, TOPIC + name)
+    for log in logs:
+        found.told += [json.loads(line) for line in log.read_text().splitlines()]
+    return found
+
+
+async def _read_database(
+    connection: asyncpg.Connection[asyncpg.Record], name: str, views: Mapping[tuple[str, str], str], found: Evidence
+) -> None:
+    columns = ", ".join(Row._fields)
+    rows = await connection.fetch(f"select {columns} from journal.entries order by position")
+    found.journals[name] = [Row(*row) for row in rows]
+    found.subscriptions[name] = [row[0] for row in await connection.fetch("select type from journal.subscriptions")]
+    parked = await connection.fetch("select kind, reason from journal.parked where state in ('parked', 'waiting')")
+    found.parked[name] = [f"{row['kind']}: {row['reason']}" for row in parked]
+    for (service, view), column in views.items():
+        if service == name:
+            table = await _table(connection, view)
+            found.views[service, view] = [
+                row[0] for row in await connection.fetch(f"select {column}::text from {table}")
+            ]
+    if name == "audit":
+        table = await _table(connection, "ledger")
+        found.ledger = {str(row["id"]): row["data"] for row in await connection.fetch(f"select id, data from {table}")}
+
+
+async def _table(connection: asyncpg.Connection[asyncpg.Record], view: str) -> str:
+    """The table of the view's newest version."""
+    tables = await connection.fetch(
+        "select tablename from pg_tables where schemaname = 'views' and tablename ~ $1", f"^{view}_v[0-9]+$"
+    )
+    newest = max((row[0] for row in tables), key=lambda table: int(table.rpartition("_v")[2]))
+    return f"views.{newest}"
+
+
+async def read_topic(bootstrap: str, topic: str) -> list[Record]:
+    """All of it, partition by partition in the order of their offsets."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for number in await _partitions(consumer, topic)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[Record] = []
+        async with asyncio.timeout(READ_SECONDS_MAX):
+            while any([await consumer.position(place) < end for place, end in ends.items()]):
+                for records in (await consumer.getmany(timeout_ms=POLL_MILLISECONDS)).values():
+                    found += [_record(record) for record in records]
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
+    await consumer.topics()  # asks for every topic's metadata
+    return sorted(consumer.partitions_for_topic(topic) or ())
+
+
+def _record(record: Any) -> Record:
+    told = {name: value.decode() for name, value in record.headers}
+    return Record(
+        record.partition,
+        record.offset,
+        record.key,
+        told["ce_id"],
+        told["ce_type"],
+        int(told["ce_sequence"]),
+        int(told["ce_previous"]),
+        told["ce_stream"],
+        int(told["ce_streamversion"]),
+        record.value,
+    )

@@ -1,0 +1,253 @@
+"""Load: people work on cases at the public doors, and every answer that they get is written down.
+
+Cold streams: cases, each played from its opening to its end, some raced by two people at once, some left unanswered so
+that limits are broken. Hot streams: words of messages that everybody publishes. An unknown outcome (a cut connection, a
+5xx) is asked again with the same key until the answer is known. One line of JSON per answer:
+`accepted` (a 2xx, maybe again for the same key), `refused` (a 4xx: nothing may have come of it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from infra.local import Platform
+from libs.service.issuer import token
+
+WORKERS = 8
+PER_SECOND = 24.0
+ASK_SECONDS_MAX = 20.0
+OUTCOME_SECONDS_MAX = 180.0
+"""By then an asked command has its answer, or the run has failed."""
+ACKS_SECONDS_MAX = 240.0
+AGAIN_SECONDS = 0.2
+HOT_STREAMS = 3
+REJECTIONS_MAX = 3
+CONTACTS = {"production": "prod-1", "purchasing": "purch-1", "product": "pd-1"}
+ROUTES = {"quality": "production", "material": "purchasing", "specification": "product"}
+AGENT, SUPERIOR, OPERATOR, SHOP = "svc-1", "vp-ops", "ops-1", "web-shop"
+ROLES = {OPERATOR: "ops", SHOP: "integration"}
+Json = dict[str, Any]
+
+
+class NoAnswer(Exception):
+    """A command whose outcome stayed unknown for OUTCOME_SECONDS_MAX: which one, and what was seen last."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One command by one person; sent again with the same key it is the same command."""
+
+    service: str
+    path: str
+    person: str
+    body: Json
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self.path == "/events":  # its key is the event's id
+            return {"content-type": "application/cloudevents+json"}
+        return {"content-type": "application/json", "Idempotency-Key": self.key}
+
+
+@dataclass
+class Clients:
+    """Asks, and writes every answer to `log`. `stalls_s`: how long each answer took, retries included."""
+
+    platform: Platform
+    log: Path
+    counts: Counter[str] = field(default_factory=Counter)
+    stalls_s: list[float] = field(default_factory=list)
+
+    async def __aenter__(self) -> Clients:
+        self._bearers: dict[str, str] = {}
+        self._told = asyncio.Event()
+        self._file = self.log.open("a", buffering=1)
+        self._http = httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False)
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await self._http.aclose()
+        self._file.close()
+
+    @property
+    def acks(self) -> int:
+        return self.counts["accepted"]
+
+    async def ask(self, ask: Ask) -> Json | None:
+        """The answer, None when it was refused."""
+        started, tries, seen = time.monotonic(), 0, ""
+        while time.monotonic() - started < OUTCOME_SECONDS_MAX:
+            tries += 1
+            try:
+                answer = await self._send("POST", ask.service, ask.path, ask.person, json=ask.body, headers=ask.headers)
+            except httpx.TransportError as error:
+                seen = repr(error)
+                self.counts["connection lost"] += 1
+            else:
+                if answer.status_code < 500:
+                    return self._noted(ask, answer, tries, time.monotonic() - started)
+                seen = answer.text
+                self.counts[f"answered {answer.status_code}"] += 1
+            await asyncio.sleep(AGAIN_SECONDS)
+        raise NoAnswer(f"{ask} has no answer after {tries} tries: {seen}")
+
+    def _noted(self, ask: Ask, answer: httpx.Response, tries: int, seconds: float) -> Json | None:
+        told: Json = answer.json()
+        kind = "accepted" if answer.is_success else "refused"
+        self.counts[kind] += 1
+        self.counts["after a retry"] += tries > 1
+        self.stalls_s.append(seconds)
+        line = {"kind": kind, "status": answer.status_code, "service": ask.service, "actor": ask.person}
+        if answer.is_success:
+            told.setdefault("facts", ["?"] if told.get("result") == "accepted" else [])
+            told.setdefault("known", told.get("result") == "duplicate")
+            line |= {name: told.get(name) for name in ("position", "stream", "version", "facts", "known")}
+        else:
+            line["rule"] = told.get("rule") or told.get("type")
+        self._told.set()
+        self._file.write(json.dumps(line | {"key": ask.key, "path": ask.path, "tries": tries}) + "\n")
+        return told if answer.is_success else None
+
+    async def wait_acks(self, acks: int) -> None:
+        """Until so many commands were acknowledged; raises TimeoutError after ACKS_SECONDS_MAX."""
+        async with asyncio.timeout(ACKS_SECONDS_MAX):
+            while self.acks < acks:
+                self._told.clear()
+                await self._told.wait()
+
+    async def wait_row(self, service: str, path: str, person: str) -> None:
+        """Until this row can be read."""
+        async with asyncio.timeout(OUTCOME_SECONDS_MAX):
+            while True:
+                try:
+                    if (await self._send("GET", service, path, person)).is_success:
+                        return
+                except httpx.TransportError:
+                    self.counts["connection lost"] += 1
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _send(self, method: str, service: str, path: str, person: str, **more: Any) -> httpx.Response:
+        if person not in self._bearers:
+            roles = (ROLES.get(person, "frontend"),)
+            self._bearers[person] = token(self.platform.secrets.keys, person=person, roles=roles)
+        headers = {"Authorization": f"Bearer {self._bearers[person]}", **more.pop("headers", {})}
+        return await self._http.request(method, self.platform.services[service].url + path, headers=headers, **more)
+
+
+class Worker:
+    """One seeded source of work."""
+
+    def __init__(self, clients: Clients, seed: str, per_second: float) -> None:
+        self._clients, self._seed, self._per_second = clients, seed, per_second
+        self._random = random.Random(seed)
+        self._asked = 0
+
+    async def run(self, enough: asyncio.Event) -> None:
+        while not enough.is_set():
+            if self._random.random() < 0.15:
+                await self._publish_words()
+            else:
+                await self._play_case(enough)
+
+    async def _publish_words(self) -> None:
+        """A hot stream: everybody publishes the same template's words."""
+        key = self._key()
+        body = {"template": f"load-hot-{self._random.randrange(HOT_STREAMS)}", "en": key, "zh": key}
+        await self._ask(Ask("notify", "/v1/texts", OPERATOR, body, key))
+
+    async def _play_case(self, enough: asyncio.Event) -> None:
+        category = self._random.choice(list(ROUTES))
+        case = await self._open(category)
+        if case is None:
+            return
+        form = {"customer": "C-1", "order": "SO-1", "product": "front", "defect": self._seed}
+        await self._act(case, "form", AGENT, {"form": form})
+        if self._random.random() < 0.2:
+            return  # nobody answers: the limit is broken, the ladder is climbed
+        holder = await self._hand_over(case, ROUTES[category], enough)
+        if holder is None:
+            return
+        await self._act(case, "solution", CONTACTS[holder], {"solution": "new fronts"})
+        await self._act(case, "customer-told", AGENT)
+        await self._act(case, "call-back", AGENT, {"satisfied": True})
+
+    async def _open(self, category: str) -> UUID | None:
+        """By an agent, or from outside: then the case appears by itself."""
+        key = self._key()
+        new = {"reference": key, "template": "complaint", "category": category, "title": "load"}
+        if self._random.random() < 0.5:
+            answer = await self._ask(Ask("tasks", "/v1/cases", AGENT, {"source": "phone", **new}, key))
+            return UUID(answer["case_id"]) if answer else None
+        event = {"specversion": "1.0", "id": key, "source": SHOP, "type": "baton.request.received.v1", "data": new}
+        answer = await self._ask(Ask("gateway", "/events", SHOP, event, key))
+        if answer is None:
+            return None
+        await self._clients.wait_row("tasks", f"/v1/cases/{answer['subject']}", AGENT)
+        return UUID(answer["subject"])
+
+    async def _hand_over(self, case: UUID, receiver: str, enough: asyncio.Event) -> str | None:
+        """Who has it in the end: it is rejected, raced, ruled and accepted, as chance has it."""
+        for number in range(1, REJECTIONS_MAX + 1):
+            if enough.is_set():
+                return None
+            others = [name for name in CONTACTS if name != receiver]
+            following = self._random.choice(others)
+            who, chance = CONTACTS[receiver], self._random.random()
+            rejection = {"reason": "not ours", "next_department": following}
+            if chance < 0.15:  # both at once: one of them comes too late
+                accepted, _ = await asyncio.gather(
+                    self._act(case, f"handoffs/{number}/acceptance", who),
+                    self._act(case, f"handoffs/{number}/rejection", who, rejection),
+                )
+                if accepted:
+                    return receiver
+            elif chance < 0.5:
+                await self._act(case, f"handoffs/{number}/acceptance", who)
+                return receiver
+            else:
+                await self._act(case, f"handoffs/{number}/rejection", who, rejection)
+            receiver = following
+        ruling = {"responsible": receiver, "consulted": [], "reason": "it is yours"}
+        await self._act(case, "rulings", SUPERIOR, ruling)
+        await self._act(case, f"handoffs/{REJECTIONS_MAX + 1}/acceptance", CONTACTS[receiver])
+        return receiver
+
+    async def _act(self, case: UUID, act: str, person: str, body: Json | None = None) -> Json | None:
+        return await self._ask(Ask("tasks", f"/v1/cases/{case}/{act}", person, body or {}, self._key()))
+
+    async def _ask(self, ask: Ask) -> Json | None:
+        """Ask, at the worker's pace; some twice with the same key, at once or afterwards."""
+        await asyncio.sleep(self._random.expovariate(self._per_second))
+        chance = self._random.random()
+        if chance < 0.05:
+            answer, _ = await asyncio.gather(self._clients.ask(ask), self._clients.ask(ask))
+            return answer
+        answer = await self._clients.ask(ask)
+        if chance < 0.15:
+            await self._clients.ask(ask)
+        return answer
+
+    def _key(self) -> str:
+        self._asked += 1
+        return f"{self._seed}-{self._asked}"
+
+
+async def work(
+    clients: Clients, seed: str, enough: asyncio.Event, *, workers: int = WORKERS, per_second: float = PER_SECOND
+) -> None:
+    """Load until `enough` is set and everything asked has its answer. Raises NoAnswer."""
+    async with asyncio.TaskGroup() as group:
+        for number in range(workers):
+            group.create_task(Worker(clients, f"{seed}-{number}", per_second / workers).run(enough))

@@ -1,0 +1,97 @@
+"""The platform that is loaded and harmed: published to, brought to a standstill, and looked at as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from demo import rulebook
+from infra.local import Platform
+from infra.local.doors import open_doors
+from infra.local.rest import OPERATOR as OPS
+from infra.local.rest import positions, run_on, wait_rest
+from tests.faults.checker import COUNTED_VIEWS, Verdict, check
+from tests.faults.evidence import read
+from tests.faults.kills import all_ready
+from tests.faults.load import OPERATOR, Ask, Clients
+
+REST_SECONDS_MAX = 240.0
+LIMIT_MIN = 1
+"""Limits and rungs are as short as they can be, so that timers fire while parts die."""
+
+
+@dataclass
+class Standing:
+    """`logs`: what clients were told since the platform was started."""
+
+    platform: Platform
+    folder: Path
+    logs: list[Path] = field(default_factory=list)
+
+    def clients(self) -> Clients:
+        self.logs.append(self.folder / f"told-{len(self.logs)}.jsonl")
+        return Clients(self.platform, self.logs[-1])
+
+    async def publish(self) -> None:
+        """Organisation, templates, limits, texts: through the doors, written down like all else."""
+        async with self.clients() as clients:
+            for number, calls in enumerate(rulebook.everything()):
+                for nth, call in enumerate(calls):
+                    body = _short(call).body
+                    asked = Ask(call.service, call.path, OPERATOR, body, f"rulebook-{number}-{nth}")
+                    assert await clients.ask(asked) is not None, f"refused: {call}"
+                await asyncio.to_thread(self._rest)
+
+    async def run_on(self) -> None:
+        """Let the clocks run that `settle` stopped."""
+
+        def go() -> None:
+            with open_doors(self.platform) as doors:
+                if any(at["clock"]["held_at"] for at in positions(doors).values()):
+                    run_on(doors)
+
+        await asyncio.to_thread(go)
+
+    async def settle(self) -> Verdict:
+        """Wait until all is ready and at rest, at an instant that no timer moves, and check everything."""
+        await all_ready(self.platform)
+        rested_at = await asyncio.to_thread(self._rest_at_an_instant)
+        columns = {view: column for view, (column, _) in COUNTED_VIEWS.items()}
+        return check(await read(self.platform, self.logs, columns, rested_at))
+
+    def _rest(self) -> None:
+        with open_doors(self.platform) as doors:
+            wait_rest(doors, REST_SECONDS_MAX)
+
+    def _rest_at_an_instant(self) -> datetime:
+        """All clocks stand at one instant, and what was due by then is done."""
+        with open_doors(self.platform) as doors:
+            wait_rest(doors, REST_SECONDS_MAX)
+            clocks = [datetime.fromisoformat(at["clock"]["now"]) for at in positions(doors).values()]
+            instant = max(clocks) + timedelta(seconds=1)
+            ops = doors.as_("ops", OPS)
+            for body in ({"hold": instant.isoformat()}, {"fire": True}):
+                for name in doors.urls:
+                    ops.post(name, "/v1/clock", body)
+            wait_rest(doors, REST_SECONDS_MAX)
+        return instant
+
+
+def _short(call: rulebook.Call) -> rulebook.Call:
+    body = dict(call.body)
+    if call.path == "/v1/policies" and body["step"] == "answer":
+        body["limit_min"] = LIMIT_MIN
+    if call.path == "/v1/ladders":
+        body["rungs"] = [
+            {**rung, **({"answer_min": LIMIT_MIN} if "answer_min" in rung else {})} for rung in body["rungs"]
+        ]
+    if call.path == "/v1/templates":
+        body["call_back_after_h"] = 0
+    return call._replace(body=body)
+
+
+def new_seed() -> int:
+    return random.randrange(1 << 32)

@@ -1,0 +1,182 @@
+"""The checker finds what is planted, and nothing where nothing is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tests.faults.checker import EXAMPLES_MAX, Verdict, check
+from tests.faults.world import START, World, flawless
+
+Plant = Callable[[World], None]
+
+
+def test_flawless_evidence_is_found_flawless() -> None:
+    verdict = check(flawless().evidence)
+    assert not verdict.violations, str(verdict)
+    assert verdict.compared["entries"] > verdict.compared["records"] > 0
+    assert verdict.compared["accepted"] == 4
+
+
+def lose_an_entry(world: World) -> None:
+    """The last one: positions and sequences show no gap."""
+    world.evidence.journals["notify"].pop()
+
+
+def lose_an_acknowledged_command(world: World) -> None:
+    """With everything that came of it, so that only the client knows."""
+    evidence = world.evidence
+    lost = {row.id for row in evidence.journals["tasks"] if row.actor == "svc-1"}
+    for name, rows in evidence.journals.items():
+        gone = [row for row in rows if row.id in lost or row.causation_id in lost]
+        assert name != "tasks" or len(gone) == 2
+        evidence.journals[name] = [row for row in rows if row not in gone]
+    for name, records in evidence.topics.items():
+        kept = {str(row.id) for row in evidence.journals[name] if row.decided}
+        evidence.topics[name] = [record for record in records if record.id in kept]
+
+
+def lose_a_record(world: World) -> None:
+    world.evidence.topics["tasks"].pop(1)
+
+
+def lose_what_was_heard(world: World) -> None:
+    world.evidence.journals["audit"].pop()
+
+
+def lose_a_reaction(world: World) -> None:
+    """The message was never posted, anywhere."""
+    evidence = world.evidence
+    evidence.journals["notify"].pop()
+    evidence.topics["notify"].pop()
+    evidence.journals["audit"].pop()
+    evidence.views["notify", "messages"].pop()
+    evidence.ledger = {str(row.id): row.data.decode() for row in evidence.journals["audit"]}
+
+
+def lose_a_row_of_a_view(world: World) -> None:
+    world.evidence.views["tasks", "cases"].pop()
+
+
+def lose_a_line_of_the_ledger(world: World) -> None:
+    world.evidence.ledger.popitem()
+
+
+def double_a_record(world: World) -> None:
+    topic = world.evidence.topics["tasks"]
+    topic.append(topic[-1]._replace(offset=len(topic)))
+
+
+def double_an_entry(world: World) -> None:
+    journal = world.evidence.journals["audit"]
+    last = journal[-1]
+    journal.append(last._replace(position=last.position + 1, noted_at=last.noted_at + timedelta(seconds=1)))
+
+
+def double_a_reaction(world: World) -> None:
+    """The same cause, another command: every journal and topic agrees about it."""
+    (posted,) = (row for row in world.evidence.journals["notify"] if row.decided)
+    cause = next(row for row in world.evidence.journals["tasks"] if row.id == posted.causation_id)
+    world.decide(posted.actor, (posted.type, json.loads(posted.data)), cause=cause)
+
+
+def double_a_command(world: World) -> None:
+    """One key, accepted as two commands."""
+    world.tell(world.decide("svc-1", ("tasks.FormCompleted", {})), "c")
+
+
+def reorder_records(world: World) -> None:
+    topic = world.evidence.topics["tasks"]
+    topic[1], topic[2] = topic[2]._replace(offset=1), topic[1]._replace(offset=2)
+
+
+def reorder_what_was_heard(world: World) -> None:
+    journal = world.evidence.journals["audit"]
+    one, other = (at for at, row in enumerate(journal) if row.type in ("tasks.FormCompleted", "tasks.HandoffOffered"))
+    keep = {name: getattr(journal[one], name) for name in ("position", "noted_at")}
+    then = {name: getattr(journal[other], name) for name in ("position", "noted_at")}
+    journal[one], journal[other] = journal[other]._replace(**keep), journal[one]._replace(**then)
+
+
+def note_an_effect_before_its_cause(world: World) -> None:
+    journal = world.evidence.journals["tasks"]
+    at = next(at for at, row in enumerate(journal) if row.type == "tasks.CaseOpened")
+    early = START - timedelta(seconds=1)
+    journal[at] = journal[at]._replace(noted_at=early, recorded_at=early)
+
+
+def acknowledge_what_never_was(world: World) -> None:
+    journal = world.evidence.journals["tasks"]
+    world.tell([journal[-1]._replace(position=len(journal) + 1)], "d")
+
+
+def acknowledge_somebody_elses(world: World) -> None:
+    world.tell([world.evidence.journals["tasks"][-1]._replace(actor="prod-1")], "d")
+
+
+def acknowledge_other_facts(world: World) -> None:
+    world.evidence.told[-1]["facts"] = ["tasks.CaseClosed"]
+
+
+def decide_what_was_refused(world: World) -> None:
+    world.decide("svc-1", ("tasks.CustomerTold", {}))
+    world.evidence.told.append({"kind": "refused", "service": "tasks", "actor": "svc-1", "path": "/", "key": "d"})
+
+
+def change_what_was_heard(world: World) -> None:
+    journal = world.evidence.journals["audit"]
+    journal[-1] = journal[-1]._replace(data=b"{}")
+
+
+def park_something(world: World) -> None:
+    world.evidence.parked["tasks"] = ["reaction: it raised"]
+
+
+def miss_a_breach(world: World) -> None:
+    due = {"clock": "x", "step": "answer", "due_at": (START + timedelta(hours=1)).isoformat()}
+    world.evidence.journals["sla"], world.evidence.topics["sla"] = [], []
+    world.decide("sla/start-clock", ("sla.ClockStarted", due))
+
+
+PLANTS: dict[Plant, str] = {
+    lose_an_entry: "published twice, or never decided",
+    lose_an_acknowledged_command: "acknowledged, and lost",
+    lose_a_record: "decided and not published",
+    lose_what_was_heard: "published and not heard",
+    lose_a_reaction: "a message is missing",
+    lose_a_row_of_a_view: "view tasks.cases lacks a row",
+    lose_a_line_of_the_ledger: "the ledger lacks a fact",
+    double_a_record: "published twice, or never decided",
+    double_an_entry: "heard twice, or never said",
+    double_a_reaction: "a reaction was done twice",
+    double_a_command: "one key was accepted twice",
+    reorder_records: "records are out of order",
+    reorder_what_was_heard: "heard out of order",
+    note_an_effect_before_its_cause: "noted before its cause",
+    acknowledge_what_never_was: "acknowledged, and lost",
+    acknowledge_somebody_elses: "acknowledged, and lost",
+    acknowledge_other_facts: "other facts were told",
+    decide_what_was_refused: "decided, and nobody was told",
+    change_what_was_heard: "published and not heard",
+    park_something: "something is parked",
+    miss_a_breach: "a breach is missing or doubled",
+}
+
+
+@pytest.mark.parametrize(("plant", "violation"), PLANTS.items(), ids=[plant.__name__ for plant in PLANTS])
+def test_what_is_planted_is_found(plant: Plant, violation: str) -> None:
+    world = flawless()
+    plant(world)
+    verdict = check(world.evidence)
+    assert violation in verdict.violations, str(verdict)
+
+
+def test_a_verdict_counts_every_violation_and_shows_the_first_few() -> None:
+    verdict = Verdict()
+    for number in range(100):
+        verdict.expect(False, "lost", number)
+    assert verdict.violations == {"lost": 100}
+    assert verdict.examples["lost"] == [str(number) for number in range(EXAMPLES_MAX)]
