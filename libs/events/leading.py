@@ -95,14 +95,14 @@ async def leading(dsn: str, role: str) -> AsyncIterator[Lead]:
 async def _beat(connection: asyncpg.Connection[asyncpg.Record], lead: Lead, over: asyncio.Event) -> None:
     """Notices a lost connection or a successor soon, even when the leader has nothing to do."""
     connection.add_termination_listener(lambda _: _lose(lead, "the connection that held the lock ended"))
-    while lead.lost is None and not over.is_set():
-        try:
+    try:
+        while lead.lost is None and not over.is_set():
             if not await connection.fetchval(_STILL, lead.role, lead.term):
                 _lose(lead, "another process took over")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            _lose(lead, f"the connection that held the lock failed: {error!r}")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(over.wait(), BEAT_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), BEAT_S)
+    except Exception as error:  # noqa: BLE001 whatever it is, the lock is no longer known to be ours
+        _lose(lead, f"the connection that held the lock failed: {error!r}")
 
 
 def _lose(lead: Lead, why: str) -> None:

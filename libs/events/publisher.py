@@ -19,14 +19,13 @@ from typing import TypeAlias
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from opentelemetry import trace
 
 from libs.events import heads, wire
 from libs.events.broker import REQUEST_TIMEOUT_MS, Described, describe, undisturbed
 from libs.events.contract import Contract
 from libs.events.entries import Entry
-from libs.events.errors import Diverged, LeadershipLost, Unavailable
+from libs.events.errors import Diverged, Unavailable
 from libs.events.journal import Head, Journal
 from libs.events.leading import Lead, connect, leading
 from libs.events.published import Published, chain_before, compare, load, store
@@ -105,15 +104,7 @@ class Publisher:
             except Diverged as error:
                 self._problem = str(error)
                 raise
-            except (
-                KafkaError,
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                LeadershipLost,
-                Unavailable,
-            ) as error:
+            except Exception as error:  # noqa: BLE001 whatever it is, it is shown, and everything is made anew
                 self._problem = f"{type(error).__name__}: {error}"
                 self._restarts += 1
                 _log.warning("publisher of %s starts anew: %s", self._contract.owner, self._problem)

@@ -11,12 +11,8 @@ import logging
 import time
 from dataclasses import dataclass
 
-import asyncpg
-from aiokafka.errors import KafkaError
-
 from libs.events.contract import Contract
 from libs.events.desk import Desk, Partition
-from libs.events.errors import LeadershipLost, Unavailable
 from libs.events.fetching import fetching
 from libs.events.journal import Journal
 from libs.events.judging import Place
@@ -79,15 +75,7 @@ class Receiver:
             try:
                 async with leading(self._dsn, self._taker.role) as lead:
                     await self._lead(lead)
-            except (
-                KafkaError,
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                LeadershipLost,
-                Unavailable,
-            ) as error:
+            except Exception as error:  # noqa: BLE001 whatever it is, it is shown, and everything is made anew
                 self._problem = f"{type(error).__name__}: {error}"
                 self._restarts += 1
                 _log.warning("%s of %s starts anew: %s", self._taker.role, self._contract.owner, self._problem)

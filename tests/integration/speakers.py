@@ -224,7 +224,7 @@ class Hearer:
     async def heard(self) -> list[Entry]:
         return [entry for entry in await self.journal.read(0, 10_000) if entry.sequence is None]
 
-    async def caught_up(self, speaker: Speaker) -> None:
+    async def caught_up(self, speaker: Speaker, within_s: float = WITHIN_S) -> None:
         """Waits until everything that the speaker announced by now was heard."""
         head = await speaker.journal.head()
 
@@ -232,7 +232,7 @@ class Hearer:
             mark = self.listener.watermarks().get(speaker.owner)
             return mark is not None and mark.at is not None and mark.at >= head.instant
 
-        await until(reached)
+        await until(reached, within_s)
 
 
 @dataclass

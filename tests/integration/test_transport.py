@@ -225,7 +225,7 @@ async def test_a_lost_record_holds_its_partition_back_until_it_is_published_agai
         ]
         (row,) = await hearer.parking.page()
         assert (row.kind, row.key) == ("gap", f"main:{subject}")
-        assert "publish --from 3" in row.reason
+        assert "--from 3" in row.reason
         mark = hearer.listener.watermarks()[speaker.owner]
         assert mark.at is None
         await speaker.publisher.publish_from(3)
