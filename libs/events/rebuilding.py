@@ -6,6 +6,7 @@ the comparison. Reactions and effects are no part of it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any
 
@@ -19,6 +20,8 @@ from libs.events.tables import Session, Table, table_of
 from libs.events.views import View
 
 DIFFERENCES_MAX = 20
+# Folding holds no lock of the journal, so it may take longer between two statements than who does.
+_PATIENT = "set local idle_in_transaction_session_timeout = '60s'"
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,33 +59,48 @@ async def _rebuild(
         try:
             await beside.drop(connection)
             await beside.create(connection)
-            position = await _catch_up(connection, beside, decoder, journal)
+            position = await _catch_up(connection, live, beside, decoder, journal)
             async with connection.transaction():
-                until = await connection.fetchval(
-                    "select position from views.checkpoint where name = $1 for update", live.name
-                )
-                if until is None:
-                    raise LookupError(f"view {view.name} has no checkpoint: its service has never run")
+                await connection.execute(_PATIENT)
+                until = await _reached(connection, live, "for update")
                 await _fold_until(connection, beside, decoder, journal, position, until)
                 result = await _compare(connection, service, live, beside, until)
                 if replace:
                     await _swap(connection, live, beside)
             return result
         finally:
-            await beside.drop(connection)
-            await connection.execute("select pg_advisory_unlock(hashtext($1))", live.name)
+            # A connection that is gone has let go of the lock, and the next rebuild drops what is left.
+            with contextlib.suppress(asyncpg.InterfaceError):
+                await beside.drop(connection)
+                await connection.execute("select pg_advisory_unlock(hashtext($1))", live.name)
 
 
-async def _catch_up(connection: Session, beside: Table[Any], decoder: Decoder, journal: Journal) -> int:
-    """Fold until less than a batch is left, while the live view goes on; the position reached."""
+async def _reached(connection: Session, live: Table[Any], lock: str = "") -> int:
+    """How far the live view has been folded."""
+    found: int | None = await connection.fetchval(
+        f"select position from views.checkpoint where name = $1 {lock}", live.name
+    )
+    if found is None:
+        raise LookupError(f"view {live.view.name} has no checkpoint: its service has never run")
+    return found
+
+
+async def _catch_up(
+    connection: Session, live: Table[Any], beside: Table[Any], decoder: Decoder, journal: Journal
+) -> int:
+    """Fold until less than a batch is left to the live view, which goes on meanwhile; the position reached.
+
+    Never past the live view, which may be far behind the journal: what it has not folded is not to be folded twice.
+    """
     position = 0
-    while True:
+    while position + BATCH_ENTRIES_MAX <= await _reached(connection, live):
         entries = await journal.read(position, BATCH_ENTRIES_MAX)
-        if len(entries) < BATCH_ENTRIES_MAX:
-            return position
+        batch = decoder.decode(entries)
         async with connection.transaction():
-            await fold_batch(connection, beside, decoder.decode(entries))
+            await connection.execute(_PATIENT)
+            await fold_batch(connection, beside, batch)
         position = entries[-1].position
+    return position
 
 
 async def _fold_until(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from libs.events.errors import Diverged
 from libs.service.metrics import Metrics
@@ -24,7 +25,7 @@ class Role:
     """One part of the machinery. `failure`: why it is not running now, "" while it runs."""
 
     name: str
-    run: Callable[[], Awaitable[None]]
+    run: Callable[[], Coroutine[Any, Any, None]]
     restarts: int = 0
     failure: str = ""
 
@@ -53,14 +54,11 @@ class Roles:
         backoff_s = BACKOFF_S_MIN
         while True:
             started_s = time.monotonic()
-            try:
-                await role.run()
-                role.failure = "it ended by itself"
-            except Exception as error:  # noqa: BLE001  # whatever it is, it is shown in readiness, logged, and tried again
-                role.failure = f"{type(error).__name__}: {error}"
-                _log.exception("role %s failed", role.name, extra={"role": role.name, "restarts": role.restarts})
-                if isinstance(error, Diverged):
-                    backoff_s = BACKOFF_DIVERGED_S
+            error = await self._ended(role)
+            role.failure = f"{type(error).__name__}: {error}" if error else "it ended by itself"
+            _log.error("role %s: %s", role.name, role.failure, exc_info=error, extra={"restarts": role.restarts})
+            if isinstance(error, Diverged):
+                backoff_s = BACKOFF_DIVERGED_S
             if time.monotonic() - started_s > HEALTHY_AFTER_S:
                 backoff_s = BACKOFF_S_MIN
             role.restarts += 1
@@ -68,3 +66,23 @@ class Roles:
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
             role.failure = ""
+
+    async def _ended(self, role: Role) -> BaseException | None:
+        """Run it in a task of its own until it ends, by whatever: only a stop of the roles ends the keeping.
+
+        Before Python 3.13 a TaskGroup whose child fails leaves its task marked as cancelled. Who heeds such a mark in
+        the next run would end for good, unseen; so the next run is another task.
+        """
+        running = asyncio.create_task(role.run(), name=role.name)
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            running.cancel()
+            await asyncio.wait([running])
+            _outcome(running)
+            raise
+        return _outcome(running)
+
+
+def _outcome(ended: asyncio.Task[None]) -> BaseException | None:
+    return asyncio.CancelledError("from within") if ended.cancelled() else ended.exception()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from libs.events.errors import Diverged
+from libs.events.leading import heed_cancellation
 from libs.service import health, roles
 from libs.service.health import LAG_ENTRIES_MAX, readiness
 from libs.service.metrics import Metrics
@@ -55,6 +56,36 @@ async def test_a_role_that_fails_is_shown_and_started_again(monkeypatch: pytest.
         found = await readiness(kept, caught_up)
         assert (found.ready, found.restarts) == (True, {"publisher": 2})
         assert b'baton_role_restarts_total{role="publisher",service="lines"} 2.0' in metrics.text()
+    finally:
+        await kept.stop()
+
+
+async def test_a_role_that_lost_several_tasks_at_once_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed TaskGroup may leave its task marked as cancelled, and the next run heeds such marks."""
+    monkeypatch.setattr(roles, "BACKOFF_S_MIN", 0.01)
+    starts = 0
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise OSError("no database")
+
+    async def run() -> None:
+        nonlocal starts
+        heed_cancellation()
+        starts += 1
+        if starts == 2:
+            raise asyncio.CancelledError
+        if starts == 3:
+            await for_ever()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+            tasks.create_task(for_ever())
+
+    kept = Roles([Role("reactor", run)], Metrics("lines"))
+    kept.start()
+    try:
+        await until(lambda: starts == 3 and not kept.roles[0].failure)
+        assert kept.roles[0].restarts == 2
     finally:
         await kept.stop()
 
