@@ -84,9 +84,11 @@ def advance(doors: Doors, to: datetime) -> int:
         _require_held(services, to)
         due = [datetime.fromisoformat(at["timers"]["next_due"]) for at in services.values() if at["timers"]["next_due"]]
         target = min([to, *(instant for instant in due if instant <= to)])
-        for body in ({"hold": target.isoformat()}, {"fire": True}):
-            for name in doors.urls:
-                ops.post(name, "/v1/clock", body)
+        for name in doors.urls:
+            if datetime.fromisoformat(services[name]["clock"]["held_at"]) <= target:  # else an advance was interrupted
+                ops.post(name, "/v1/clock", {"hold": target.isoformat()})
+        for name in doors.urls:
+            ops.post(name, "/v1/clock", {"fire": True})
         wait_rest(doors)
         if target == to:
             return step

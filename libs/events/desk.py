@@ -32,11 +32,18 @@ _BLOCKED = """
 select topic, key, count(*) as waiting from journal.parked
 where state = 'waiting' or (state = 'parked' and kind = any($2)) group by topic, key having topic = any($1)
 """
+_LEFT = """
+select distinct w.topic, w.key from journal.parked w where w.state = 'waiting' and w.topic = any($1) and not exists (
+  select 1 from journal.parked p
+  where p.topic = w.topic and p.key = w.key and p.state = 'parked' and p.kind = any($2))
+"""
 _PENDING = """
 select topic, count(*) as pending from journal.parked where state in ('parked', 'waiting') and topic = any($1)
 group by topic
 """
 _BLOCKING = [problem.value for problem in Problem if problem.blocks]
+_IN_ORDER = [problem for problem in Problem if problem.blocks or problem is Problem.WAITING]
+"""Kinds that stand for the record in its key's order; a foreign or outdated copy of an id does not stand for it."""
 
 T = TypeVar("T")
 Partition = tuple[str, int]
@@ -78,6 +85,10 @@ class Desk:
         self.pending = Counter({found["topic"]: found["pending"] for found in pending})
         return {(o.topic, o.partition): o for o in stored}
 
+    async def left(self, topics: Sequence[str]) -> list[Key]:
+        """Keys whose records wait behind nothing: whoever let them flow came to an end before all had flowed."""
+        return [(found["topic"], found["key"]) for found in await self.database.fetch(_LEFT, topics, _BLOCKING)]
+
     def begin(self, topic_ids: Mapping[str, str], starts: Mapping[Partition, int]) -> None:
         """Take over where reading really starts."""
         self.topic_ids = dict(topic_ids)
@@ -105,14 +116,16 @@ class Desk:
     async def known(self, draft: Draft, verdict: Verdict) -> bool:
         """Whether this record was set aside before, as this record or as a copy of it: it stays as it was then."""
         new = row(verdict, State.PARKED)
-        event = new.event_id
-        if new.id in draft.rows or (event and any(each.event_id == event for each in draft.rows.values())):
+        event = (new.topic, new.event_id)
+        copies = (each for each in draft.rows.values() if each.event_id and each.kind in _IN_ORDER)
+        if new.id in draft.rows or any((each.topic, each.event_id) == event for each in copies):
             return True
         found = await fetch_rows(
             self.database,
-            "kind not in ('gap', 'reaction', 'altered') and (id = $1 or event_id = $2) limit 1",
+            "id = $1 and kind <> 'altered' or topic = $2 and event_id = $3 and kind = any($4) limit 1",
             new.id,
-            event,
+            *event,
+            [kind.value for kind in _IN_ORDER],
         )
         return bool(found)
 

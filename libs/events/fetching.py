@@ -27,6 +27,7 @@ TAIL_RECORDS_MAX = 5_000
 TEND_EVERY_S = 2.0
 TEND_WITHIN_S = 10.0
 STALL_AFTER_S = 15.0
+MEASURE_WITHIN_S = 2.0
 STOP_WITHIN_S = 3.0
 
 Partition = tuple[str, int]
@@ -130,6 +131,15 @@ class Fetching:
                         f"{tp} stood still for {STALL_AFTER_S} s behind its end; the consumer is made anew"
                     )
             await self._show(next_offsets)
+
+    async def behind(self, next_offsets: Mapping[Partition, int]) -> int:
+        """How many records are still to be taken, asked of Kafka now (by what was measured last when it is away)."""
+        try:
+            async with asyncio.timeout(MEASURE_WITHIN_S):
+                ends = await self._consumer.end_offsets([TopicPartition(*place) for place in next_offsets])
+        except (KafkaError, TimeoutError):
+            return sum(self.lag.values())
+        return sum(max(0, ends[TopicPartition(*place)] - offset) for place, offset in next_offsets.items())
 
     async def _show(self, next_offsets: Mapping[Partition, int]) -> None:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -57,8 +57,9 @@ def decode(value: bytes | None) -> Head:
 class Watermark:
     """What a listener knows of an owner. Everything of it up to `at` was heard by the journal's `position`.
 
-    `silent_since`: machine time (time.monotonic) of the last announcement that was fulfilled; None: never. `parked`:
-    how many records of it are parked or wait; the watermark passes over them.
+    `silent_since`: machine time (time.monotonic) at which an announcement was last fulfilled, or came nearer to it
+    while a backlog was heard; None: never. `parked`: how many records of it are parked or wait; the watermark passes
+    over them.
     """
 
     owner: str
@@ -74,6 +75,7 @@ class Fulfilment:
     def __init__(self, owners: tuple[str, ...]) -> None:
         self._pending: dict[str, deque[Head]] = {owner: deque() for owner in owners}
         self._marks = {owner: Watermark(owner, None, 0, None) for owner in owners}
+        self._missing: dict[str, tuple[Head, int]] = {}
 
     def announced(self, head: Head) -> None:
         """Take in an announcement. When many wait, the newest takes the place of the one before it: the oldest stay, so
@@ -86,14 +88,25 @@ class Fulfilment:
             pending.pop()
         pending.append(head)
 
-    def fulfilled(self, seen: Mapping[str, Mapping[int, int]]) -> list[Head]:
+    def fulfilled(self, seen: Mapping[str, Mapping[int, int]], now: float | None = None) -> list[Head]:
         """The announcements, now forgotten, that are fulfilled by what was seen: the last sequence per partition."""
         found = []
         for owner, pending in self._pending.items():
             last = seen.get(owner, {})
             while pending and all(last.get(p, 0) >= sequence for p, sequence in pending[0].sequences.items()):
                 found.append(pending.popleft())
+            if pending:
+                self._nearer(pending[0], last, now)
         return found
+
+    def _nearer(self, head: Head, last: Mapping[int, int], now: float | None) -> None:
+        """An owner is not silent while we come nearer to what it said; a partition that stands still does not."""
+        missing = sum(max(0, sequence - last.get(p, 0)) for p, sequence in head.sequences.items())
+        before = self._missing.get(head.owner)
+        if before is not None and before[0] is head and missing < before[1]:
+            instant = time.monotonic() if now is None else now
+            self._marks[head.owner] = replace(self._marks[head.owner], silent_since=instant)
+        self._missing[head.owner] = (head, missing)
 
     def reach(self, heads: list[Head], position: int, now: float | None = None) -> None:
         """Everything up to these heads was noted by this position."""

@@ -7,6 +7,7 @@ and id, so that an event that comes twice changes nothing; what it refuses is pa
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,9 +18,10 @@ from opentelemetry import trace
 from libs.events import wire
 from libs.events.contract import Contract
 from libs.events.desk import Draft, Partition
-from libs.events.errors import CommandReused, Refusal, Undecodable, VersionConflict
+from libs.events.errors import CommandReused, Refusal, Unavailable, Undecodable, VersionConflict
 from libs.events.journal import Journal
 from libs.events.judging import Place, Raw, Verdict
+from libs.events.line import DATABASE_ERRORS
 from libs.events.parked import Problem
 from libs.events.parking import Parking
 from libs.events.receiving import Receiver, ReceiverState
@@ -29,6 +31,7 @@ ROLE = "inbound"
 TOPIC = "baton.inbound"
 CONFLICT_TRIES_MAX = 5
 CONFLICT_PAUSE_S = 0.1
+_log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("baton")
 
 Take = Callable[[wire.ForeignEvent], Awaitable[None]]
@@ -58,6 +61,10 @@ class Inbound:
 
     def state(self) -> ReceiverState:
         return self._receiver.state()
+
+    async def behind(self) -> int:
+        """How many records are still to be handed on, as of now; 0 while another process does it."""
+        return await self._receiver.behind()
 
     def positions(self) -> dict[int, int]:
         """Per partition the next offset; empty while another process does it."""
@@ -101,6 +108,12 @@ class _Handing:
             )
         except (Refusal, VersionConflict) as error:
             return verdict.refused(Problem.REFUSED, str(error))
+        except Exception as error:  # a bug in what takes it must not stop the records of other keys
+            away = isinstance(error, DATABASE_ERRORS) and not isinstance(error, asyncpg.DataError)
+            if away or isinstance(error, Unavailable):
+                raise
+            _log.exception("%s of %s is parked", wire.shown(verdict.event.text("id")), verdict.raw.topic)
+            return verdict.refused(Problem.REFUSED, f"{type(error).__name__}: {error}")
         return verdict
 
     async def _hand_on(self, event: wire.ForeignEvent) -> None:

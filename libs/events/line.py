@@ -43,6 +43,8 @@ TRANSIENT = (
     asyncpg.TransactionRollbackError,
 )
 """What may be otherwise at the next try."""
+DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""Whose fault it is not, who asked; asyncpg.DataError among them: a value that no column can hold."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 

@@ -62,7 +62,8 @@ class DatabaseLooks:
     ) -> tuple[T, int | None]:
         """(result, the position of the views that it was based on; None when it looked at none).
 
-        `position`: look at the views as of it. Without, at the newest that includes `after` (one's own last append).
+        `position`: look at the views as of it. Without, at the newest that includes `after` (one's own last append) and
+        all that was noted before this process began.
         """
         memory = _Memory()
         for _ in range(LOOKS_MAX):
@@ -70,7 +71,7 @@ class DatabaseLooks:
                 result = pure(memory)
             except _Missing as missing:
                 if position is None:
-                    await self._projector.wait(after, FRESH_WITHIN_S)
+                    await self._projector.wait(max(after, self._projector.begun_at), FRESH_WITHIN_S)
                     position = await self._projector.position()
                 elif not memory.answers:
                     await self._projector.wait(position, FRESH_WITHIN_S)

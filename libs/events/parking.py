@@ -55,9 +55,10 @@ _PAGE = f"""
 where number > $1 and ($2 or state = 'parked' or (state = 'waiting' and $3)) order by number limit $4
 """
 _ONE = "select kind, state, act from journal.parked where id = $1"
+# What is asked of a reaction is done by who asks; if that process ended over it, it may be asked again.
 _ASK = """
 update journal.parked set act = $2, act_by = $3, act_at = clock_timestamp(), act_mended = $4
-where id = $1 and state = 'parked' and act is null
+where id = $1 and state = 'parked' and (act is null or kind = 'reaction')
 """
 _COUNT = (
     "select count(*) filter (where state = 'parked'), count(*) filter (where state = 'waiting') from journal.parked"

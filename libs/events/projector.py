@@ -81,9 +81,15 @@ class Projector:
         self._decoder = Decoder(service.language, folded(service.views))
         self._moved = asyncio.Condition()
         self._position = 0
+        self.begun_at = 0
 
     async def prepare(self) -> None:
-        """Create the tables and checkpoints that are missing. Safe to call from several processes at once."""
+        """Create the tables and checkpoints that are missing. Safe to call from several processes at once.
+
+        `begun_at` is where the journal ends: decisions of this process wait until the views have come that far, so that
+        none is made on a view that is only being filled.
+        """
+        self.begun_at = await self._journal.position()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(hashtext('baton.views'))")
             for table in self.tables.values():

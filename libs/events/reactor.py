@@ -21,6 +21,7 @@ from libs.events.errors import Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal
 from libs.events.leading import leading
+from libs.events.line import DATABASE_ERRORS
 from libs.events.looking import DatabaseLooks
 from libs.events.projector import Decoded, Decoder, Projector
 from libs.events.reactions import Reaction
@@ -138,9 +139,9 @@ class Reactor:
                 if attempt == TRIES_MAX:
                     raise  # the database is away: the role is started anew and begins again at its checkpoint
                 await asyncio.sleep(BACKOFF_S * 2**attempt)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                raise  # likewise: nothing is wrong with the reaction
-            except Exception as error:  # noqa: BLE001 - parked with its reason: a bug in one must not stop the others
+            except Exception as error:  # parked with its reason: a bug in one must not stop the others
+                if isinstance(error, DATABASE_ERRORS) and not isinstance(error, asyncpg.DataError):
+                    raise  # likewise: nothing is wrong with the reaction
                 _log.exception("reaction %s on %s parked", reaction.name, decoded.entry.id)
                 await self._parking.park_reaction(reaction.name, decoded.entry, f"{type(error).__name__}: {error}")
                 return

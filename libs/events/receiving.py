@@ -68,6 +68,13 @@ class Receiver:
         """How far each partition was heard; empty while another process listens."""
         return dict(self._term.desk.places) if self._term else {}
 
+    async def behind(self) -> int:
+        """How many records are still to be taken, as of now; 0 while another process takes them."""
+        term = self._term
+        if term is None:
+            return 0
+        return await term.fetching.behind({place: at.next_offset for place, at in term.desk.places.items()})
+
     async def run(self) -> None:
         backoff_s = BACKOFF_S_MIN
         while True:
@@ -98,6 +105,7 @@ class Receiver:
                 starts = await source.start(taker.topics, taker.tails, stored)
                 desk.begin({topic: source.described[topic].id for topic in taker.topics}, starts)
                 self._term = term = Term(taker, desk, source)
+                await term.resume()
                 _log.info("%s of %s leads", taker.role, self._contract.owner)
                 while True:
                     await term.round(self._parking.wake)

@@ -17,7 +17,7 @@ from libs.events.fetching import Fetching
 from libs.events.judging import Place, Raw, Verdict, row
 from libs.events.parked import Parked, Problem, State
 from libs.events.parking import fetch_rows
-from libs.events.releasing import act_on, asked
+from libs.events.releasing import act_on, asked, drain
 from libs.events.tracing import links_of
 
 ACTS_EVERY_S = 0.5
@@ -53,6 +53,11 @@ class Term:
         self.stopped: dict[Partition, tuple[str, Key]] = {}
         self.gaps: dict[Partition, Parked] = {}
         self._acts_at = 0.0
+
+    async def resume(self) -> None:
+        """Let flow on what was about to flow when the last term ended."""
+        for key in await self.desk.left(self.taker.topics):
+            await drain(self.desk, self.taker, key, await self.desk.journal.domain_now())
 
     async def round(self, wake: asyncio.Event) -> None:
         self.desk.lead.check()

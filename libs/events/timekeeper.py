@@ -2,8 +2,8 @@
 
 "Passed" is judged by the domain clock and by the sources: a fact from before the deadline may still be on its way, so
 a row waits until every source has announced that nothing up to its due instant is still to come, and until the
-reactions have dealt with all of that. The command is appended at the stream version that the row was folded from: a
-fact that came first wins. Its id derives from timer, key and due instant.
+views and reactions have dealt with all of that. The command is appended at the stream version that the row was folded
+from: a fact that came first wins. Its id derives from timer, key, due instant and that version.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from opentelemetry import trace
 
 from libs.events.clock import Clock, Reading
 from libs.events.entries import id_at
-from libs.events.errors import Refusal, VersionConflict
+from libs.events.errors import Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal
 from libs.events.leading import leading
+from libs.events.line import DATABASE_ERRORS
 from libs.events.projector import Projector
 from libs.events.reactor import Reactor
 from libs.events.service import Service
@@ -67,6 +68,32 @@ class Limit(NamedTuple):
     confirmed: bool
 
 
+class Mark(NamedTuple):
+    """All sources have passed the instant `at`; what came up to then was noted by `position`."""
+
+    at: datetime
+    position: int
+
+
+class Marks:
+    """The newest mark that views and reactions have come to. The one that is next stays until they have, whatever newer
+    ones come meanwhile: under a steady load a mark that is always the newest would never be reached.
+    """
+
+    def __init__(self) -> None:
+        self._next: Mark | None = None
+        self._reached: Mark | None = None
+
+    def reached(self, newest: Mark | None, done: int) -> Mark | None:
+        """`done`: the position up to which everything is folded and reacted to."""
+        for mark in (self._next, newest):
+            if mark is not None and done >= mark.position and (self._reached is None or mark.at >= self._reached.at):
+                self._reached = mark
+        if self._next is None or done >= self._next.position:
+            self._next = newest if newest is not None and done < newest.position else None
+        return self._reached
+
+
 class DueRow(NamedTuple):
     tenant: str
     key: tuple[Any, ...]
@@ -93,6 +120,7 @@ class Timekeeper:
         self._service, self._journal, self._projector, self._reactor = service, journal, projector, reactor
         self._handler, self._listener, self._clock, self._pool = handler, listener, clock, pool
         self._started = time.monotonic()
+        self._marks: dict[tuple[str, bool], Marks] = {}
         self.stuck: dict[tuple[str, str, tuple[Any, ...], datetime, int], str] = {}
         self.lateness_s = 0.0
 
@@ -120,14 +148,12 @@ class Timekeeper:
         return fired
 
     async def next_due(self) -> datetime | None:
-        """The nearest due instant on the domain clock, None when nothing waits."""
-        found = [
-            await self._pool.fetchval(
-                f"select min(due_at) from {self._projector.tables[timer.view].name} where timeline = ''"
-            )
-            for timer in self._service.timers
-        ]
-        return min((due for due in found if due is not None), default=None)
+        """The nearest due instant on the domain clock, None when nothing waits (stuck rows left out)."""
+        found: list[datetime] = []
+        for timer in self._service.timers:
+            rows = await self._rows(timer, f"timeline = '' and due_at is not null order by due_at {self._first(1)}")
+            found += [due.row.due_at for due in rows[:1]]
+        return min(found, default=None)
 
     async def waiting(self) -> int:
         """How many rows are due by the clocks and have not fired yet (stuck ones left out)."""
@@ -141,30 +167,34 @@ class Timekeeper:
 
     async def _limits(self, timer: Timer, reading: Reading) -> list[Limit]:
         """How far each timeline may fire, by the clock and by what the sources have announced."""
-        passed, reacted = await self._passed(timer), await self._reactor.position()
+        passed, timelines = await self._passed(timer), await self._timelines(timer)
+        silent = timer.grace_s is not None and self._silent_s(timer) > timer.grace_s
+        noted = Mark(reading.fire_until, await self._journal.position()) if silent else None
+        done = min(await self._reactor.position(), await self._projector.position())
         limits = []
-        if passed is not None:
-            at, position = passed
-            if reacted >= position:
-                limits.append(Limit(None, "", min(at, reading.fire_until), confirmed=True))
-                for tenant, timeline, up_to, recorded_at in await self._timelines(timer):
-                    if at >= recorded_at:
-                        limits.append(Limit(tenant, timeline, up_to, confirmed=True))
-        if timer.grace_s is not None and self._silent_s(timer) > timer.grace_s:
-            limits.append(Limit(None, "", reading.fire_until, confirmed=False))
+        mark = self._marks.setdefault((timer.name, True), Marks()).reached(passed, done)
+        if mark is not None:
+            limits.append(Limit(None, "", min(mark.at, reading.fire_until), confirmed=True))
+            for tenant, timeline, up_to, recorded_at in timelines:
+                if mark.at >= recorded_at:
+                    limits.append(Limit(tenant, timeline, up_to, confirmed=True))
+        if not silent:
+            self._marks.pop((timer.name, False), None)
+        elif (mark := self._marks.setdefault((timer.name, False), Marks()).reached(noted, done)) is not None:
+            limits.append(Limit(None, "", mark.at, confirmed=False))  # what is on record here comes first all the same
         return limits
 
-    async def _passed(self, timer: Timer) -> tuple[datetime, int] | None:
-        """(the instant that all sources have passed, the position by which all of it was noted)."""
+    async def _passed(self, timer: Timer) -> Mark | None:
+        """The instant that all sources have passed, and the position by which all of it was noted."""
         known = self._listener.watermarks()
         if not timer.sources:
             head = await self._journal.head()
-            return head.instant, head.position
+            return Mark(head.instant, head.position)
         marks = [known.get(source) for source in timer.sources]
         instants = [(mark.at, mark.position) for mark in marks if mark is not None and mark.at is not None]
         if len(instants) < len(timer.sources):
             return None
-        return min(at for at, _ in instants), max(position for _, position in instants)
+        return Mark(min(at for at, _ in instants), max(position for _, position in instants))
 
     def _silent_s(self, timer: Timer) -> float:
         known = self._listener.watermarks()
@@ -179,19 +209,24 @@ class Timekeeper:
         return [(r["tenant"], r["source"], r["up_to"], r["recorded_at"]) for r in records]
 
     async def _due(self, timer: Timer, limit: Limit) -> list[DueRow]:
-        table = self._projector.tables[timer.view]
-        records = await self._pool.fetch(
-            f"select {table.select} from {table.name} t where timeline = $1 and due_at <= $2 "
-            f"and ($3::text is null or tenant = $3) order by due_at limit {BATCH_ROWS_MAX + len(self.stuck)}",
-            limit.timeline,
-            limit.until,
-            limit.tenant,
+        where = "timeline = $1 and due_at <= $2 and ($3::text is null or tenant = $3) order by due_at"
+        rows = await self._rows(
+            timer, f"{where} {self._first(BATCH_ROWS_MAX)}", limit.timeline, limit.until, limit.tenant
         )
+        return rows[:BATCH_ROWS_MAX]
+
+    def _first(self, count: int) -> str:
+        return f"limit {count + len(self.stuck)}"
+
+    async def _rows(self, timer: Timer, where: str, *arguments: object) -> list[DueRow]:
+        """Rows that are not stuck."""
+        table = self._projector.tables[timer.view]
+        records = await self._pool.fetch(f"select {table.select} from {table.name} t where {where}", *arguments)
         rows = [
             DueRow(record["tenant"], tuple(record[name] for name in timer.view.key), table.decode(record))
             for record in records
         ]
-        return [due for due in rows if _mark(timer, due) not in self.stuck][:BATCH_ROWS_MAX]
+        return [due for due in rows if _mark(timer, due) not in self.stuck]
 
     async def _fire(self, timer: Timer, limit: Limit, reading: Reading) -> bool:
         rows = await self._due(timer, limit)
@@ -235,6 +270,12 @@ class Timekeeper:
         except Refusal as refusal:
             _log.error("timer %s of %s was refused: %s", timer.name, due.key, refusal)
             return 0
+        except Exception as error:
+            away = isinstance(error, DATABASE_ERRORS) and not isinstance(error, asyncpg.DataError)
+            if away or isinstance(error, Unavailable):
+                raise  # nothing is wrong with the timer: the role is started anew
+            _log.exception("timer %s of %s failed", timer.name, due.key)  # it stays due, is set aside and said so
+            return 0
         return answer.position
 
     async def _note_stuck(self, timer: Timer, limit: Limit, fired: Sequence[DueRow]) -> None:
@@ -254,4 +295,5 @@ def _mark(timer: Timer, due: DueRow) -> tuple[str, str, tuple[Any, ...], datetim
 
 def _command_id(service: str, timer: Timer, due: DueRow) -> UUID:
     key = "/".join(str(part) for part in due.key)
-    return id_at(due.row.due_at, service, timer.name, due.tenant, key, due.row.due_at.isoformat())
+    at = due.row.due_at
+    return id_at(at, service, timer.name, due.tenant, key, at.isoformat(), str(due.row.stream_version))

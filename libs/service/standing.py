@@ -70,6 +70,7 @@ async def positions(machinery: Machinery) -> Positions:
     published, announced = await _published(machinery)
     heard, parked = await _heard(machinery), await _parked(machinery)
     position, sequence = await _end(machinery)
+    inbound_lag = await machinery.inbound.behind() if machinery.inbound else 0
     return Positions(
         service=machinery.service.name,
         clock=clock_at(await machinery.clock.read()),
@@ -81,7 +82,7 @@ async def positions(machinery: Machinery) -> Positions:
         folded=folded,
         reacted=reacted,
         heard=heard,
-        inbound_lag=_inbound_lag(machinery),
+        inbound_lag=inbound_lag,
         timers=timers,
         parked=parked,
     )

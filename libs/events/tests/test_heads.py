@@ -83,3 +83,12 @@ def test_a_listener_that_is_always_behind_makes_progress(lag: int, count: int) -
             assert at >= START + timedelta(minutes=number - 2 * behind)
         if at is not None:
             assert at <= START + timedelta(minutes=number - lag)
+
+
+def test_an_owner_is_not_silent_while_its_backlog_is_heard_but_a_partition_that_stands_still_is_silence() -> None:
+    fulfilment = Fulfilment(("tasks",))
+    fulfilment.announced(head(1, p0=100, p1=9))
+    for now, seen in ((10.0, 1), (20.0, 50), (30.0, 100), (40.0, 150)):  # partition 1 has a gap all the time
+        fulfilment.reach(fulfilment.fulfilled({"tasks": {0: seen}}, now), 7, now)
+    assert fulfilment.watermarks({})["tasks"].silent_since == 30.0
+    assert fulfilment.watermarks({})["tasks"].at is None

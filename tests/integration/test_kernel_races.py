@@ -1,0 +1,197 @@
+"""Schedules that once went wrong, played by hand on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from infra.local.databases import Database
+from libs.events import rebuilding
+from libs.events.contract import Contract
+from libs.events.desk import Desk, Draft, Partition
+from libs.events.entries import Entry, new_id
+from libs.events.errors import NotYet
+from libs.events.fetching import Fetching
+from libs.events.handling import Handler, Request
+from libs.events.journal import Journal
+from libs.events.judging import Place, Raw, Verdict
+from libs.events.leading import Lead, connect
+from libs.events.looking import DatabaseLooks
+from libs.events.parked import Parked, Problem, State, parked_id
+from libs.events.parking import Announcing, Parking
+from libs.events.reactions import Reaction
+from libs.events.term import Term
+from libs.events.tests.errands import CONTRACT, ERRANDS, SERVICE, ErrandDone, FinishErrand, GiveErrand, PassOn
+from libs.events.timers import Timer
+from libs.events.views import Look
+from libs.events.wire import Envelope
+from tests.integration.errands_service import Errands, errands, now, until
+
+pytestmark = pytest.mark.platform
+TOPIC = "baton.bells"
+
+
+async def test_a_view_that_lags_is_not_rebuilt_past_where_it_stands(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folded further than the checkpoint, its rows would be folded a second time after the swap."""
+    monkeypatch.setattr(rebuilding, "BATCH_ENTRIES_MAX", 5)
+    async with errands(database) as service:
+        errand = new_id()
+        await service.ask(GiveErrand(errand=errand, to="ann"))
+        for _ in range(10):
+            await _unseen(service, PassOn(errand=errand, to="bob"))
+        await service.settle()
+        for _ in range(10):
+            await _unseen(service, PassOn(errand=errand, to="cy"))
+        assert (await rebuilding.check(SERVICE, ERRANDS, service.journal, service.pool)).differing == ()
+        replaced = await rebuilding.replace(SERVICE, ERRANDS, service.journal, service.pool)
+        assert (replaced.position, replaced.differing) == (11, ())
+        await service.settle()
+        row = await service.reader.row(ERRANDS, errand, tenant="main")
+        assert row is not None
+        assert row.passed_on == 20
+        assert (await rebuilding.check(SERVICE, ERRANDS, service.journal, service.pool)).differing == ()
+
+
+async def test_a_process_decides_nothing_on_views_that_are_still_being_filled(database: Database) -> None:
+    async with errands(database) as before:
+        for _ in range(3):
+            await before.ask(GiveErrand(errand=new_id(), to="bob"))
+        errand = new_id()
+        await before.ask(GiveErrand(errand=errand, to="ann"))
+    async with errands(database) as service:  # nothing has been folded so far: bob seems to be free
+        with pytest.raises(NotYet):
+            await service.ask(PassOn(errand=errand, to="bob"))
+
+
+async def test_a_timer_that_fails_is_set_aside_and_others_fire(database: Database) -> None:
+    broken, good = new_id(), new_id()
+
+    def command(row: Any) -> Any:
+        if row.errand == broken:
+            raise KeyError("a bug")
+        return timer.command(row)
+
+    timer: Timer = SERVICE.timers[0]
+    async with errands(database, replace(SERVICE, timers=(replace(timer, command=command),))) as service:
+        for errand in (broken, good):
+            await service.ask(GiveErrand(errand=errand, to="ann", due_in_s=-1))
+        async with service.working():
+            await until(lambda: _set_aside(service), "both have been fired")
+        entries = await service.journal.read(0, 100)
+        assert [e.subject for e in entries if e.type == "errands.ErrandForgotten"] == [good]
+        assert [key[2] for key in service.timekeeper.stuck] == [(broken,)]
+        assert await service.timekeeper.next_due() is None, "the clock does not stop for it again"
+
+
+async def test_a_reaction_whose_value_no_column_can_hold_is_parked(database: Database) -> None:
+    def misses(fact: ErrandDone, entry: Entry, look: Look) -> list[Any]:
+        look.row(ERRANDS, "no uuid")
+        return []
+
+    service_ = replace(SERVICE, reactions=(Reaction("misses", (ErrandDone,), misses), *SERVICE.reactions))
+    async with errands(database, service_) as service:
+        errand = new_id()
+        await service.ask(GiveErrand(errand=errand, to="ann"))
+        await service.ask(FinishErrand(errand=errand))
+        await service.settle()
+        assert [name for name, _, _ in service.parked.found] == ["misses"]
+        assert "errands.ThanksSaid" in [entry.type for entry in await service.journal.read(0, 100)]
+
+
+async def test_what_a_dead_process_began_on_a_parked_reaction_can_be_asked_again(database: Database) -> None:
+    async with errands(database) as service:
+        await service.ask(GiveErrand(errand=new_id(), to="ann"))
+        (entry,) = await service.journal.read(0, 1)
+        parking = Parking(CONTRACT, service.journal, dsn=database.url)
+        await parking.park_reaction("thank", entry, "a rule says no")
+        (row,) = await parking.page()
+        await service.pool.execute("update journal.parked set act = 'retry', act_by = 'dead' where id = $1", row.id)
+        assert (await parking.drop(row.id, "ops-1")).state == "dropped"
+
+
+async def test_what_was_about_to_flow_when_a_listener_ended_flows_with_the_next_one(database: Database) -> None:
+    async with listening(database) as (desk, taker):
+        rows = [_row(offset, Problem.WAITING, State.WAITING) for offset in (3, 4, 5)]
+        behind = replace(_row(9, Problem.WAITING, State.WAITING), key="main:other")
+        poison = replace(_row(8, Problem.UNREADABLE, State.PARKED), key="main:other")
+        await desk.journal.hear((), (), (*rows, poison, behind))
+        await desk.load((TOPIC,))
+        await Term(taker, desk, cast("Fetching", None)).resume()
+        assert [verdict.raw.offset for verdict in taker.taken] == [3, 4, 5]
+        assert desk.blocked == {(TOPIC, "main:other"): 2}
+        states = await desk.database.fetch("select state from journal.parked order by number")
+        assert [each["state"] for each in states] == ["released"] * 3 + ["parked", "waiting"]
+
+
+async def test_a_foreign_record_with_the_same_id_does_not_stand_for_the_one_that_waits(database: Database) -> None:
+    async with listening(database) as (desk, _):
+        event = uuid4()
+        await desk.journal.hear((), (), (replace(_row(1, Problem.FOREIGN, State.PARKED), event_id=event),))
+        verdict = Verdict(_raw(2), Envelope({"id": str(event)}, b""), wanted=True)
+        assert not await desk.known(Draft(), verdict)
+        desk.set_aside(draft := Draft(), verdict, now())
+        await desk.commit(draft, now())
+        again = replace(verdict, raw=_raw(7))  # its copy, published once more
+        assert await desk.known(Draft(), again)
+
+
+class Taker:
+    def __init__(self) -> None:
+        self.role = "listener"
+        self.topics: tuple[str, ...] = (TOPIC,)
+        self.tails: tuple[str, ...] = ()
+        self.taken: list[Verdict] = []
+
+    async def prepare(self, database: asyncpg.Connection[asyncpg.Record]) -> None: ...
+
+    def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict:
+        return Verdict(raw, wanted=True)
+
+    async def take(self, verdict: Verdict, draft: Draft) -> Verdict:
+        self.taken.append(verdict)
+        return verdict
+
+    def tail(self, records: Sequence[Raw]) -> None: ...
+
+    async def written(self, places: Mapping[Partition, Place]) -> None: ...
+
+
+@asynccontextmanager
+async def listening(database: Database) -> AsyncIterator[tuple[Desk, Taker]]:
+    """A listener's desk without Kafka."""
+    journal = await Journal.open(database.url, service="errands")
+    connection = await connect(database.url, "listener")
+    try:
+        lead = Lead("listener", await connection.fetchval("select journal.lead('listener')"))
+        yield Desk(journal, connection, lead, Announcing(Contract("errands", ()), "listener")), Taker()
+    finally:
+        connection.terminate()
+        await journal.close()
+
+
+def _row(offset: int, kind: Problem, state: State) -> Parked:
+    return Parked(parked_id(TOPIC, "1", 0, offset), kind, state, TOPIC, "1", 0, offset, "main:one", "")
+
+
+def _raw(offset: int) -> Raw:
+    return Raw(TOPIC, "1", 0, offset, "main:one", (), b"{}")
+
+
+async def _unseen(service: Errands, command: PassOn) -> None:
+    """Append while nobody folds: the decision looks at the views as they are."""
+    await Handler(SERVICE, service.journal, DatabaseLooks(service.projector, service.pool)).ask(
+        Request(command, "main", "ann", new_id(), now())
+    )
+
+
+async def _set_aside(service: Errands) -> bool:
+    return bool(service.timekeeper.stuck) and await service.timekeeper.waiting() == 0
