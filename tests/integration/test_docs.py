@@ -71,9 +71,7 @@ def script(found: list[Block]) -> str:
 
 
 def without_skipped(code: str) -> str:
-    return "\n".join(
-        f": {line}" if line.partition("#")[0].strip() in SKIPPED else line for line in code.splitlines()
-    )
+    return "\n".join(f": {line}" if line.partition("#")[0].strip() in SKIPPED else line for line in code.splitlines())
 
 
 def as_shown(shown: str, printed: str) -> bool:
@@ -152,7 +150,9 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_limit_in_the_tables_is_the_codes() -> None:
     """Rows like | `NAME` | 1,000 | `libs/events/x.py` | meaning |."""
-    rows = re.findall(r"^\| `([A-Z_]+)` \| ([^|]+) \| `([a-z_/]+)\.py` \|", (ROOT / "docs/operating.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| ([^|]+) \| `([a-z_/]+)\.py` \|", (ROOT / "docs/operating.md").read_text(), re.M
+    )
     assert len(rows) > 30
     for name, value, module in rows:
         meant = getattr(importlib.import_module(module.replace("/", ".")), name)
