@@ -1,6 +1,7 @@
 """When a platform has come to rest, and a held domain clock that is advanced through every due instant on the way.
 
-At rest: nothing unpublished, unheard, unfolded, unreacted, no timer due; seen twice in a row, the same both times.
+At rest: nothing unpublished, unheard, unfolded, unreacted, no timer due, nothing being sent into the world; seen twice
+in a row, the same both times.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def unrest(services: Mapping[str, Positions]) -> list[str]:
             found.append(f"{name} has {at['inbound_lag']} records of baton.inbound to read")
         if at["timers"]["waiting"]:
             found.append(f"{name} has {at['timers']['waiting']} timers due")
+        if at["effects"]["waiting"] or at["effects"]["under_way"]:
+            found.append(f"{name} has {at['effects']['waiting']} to send and {at['effects']['under_way']} on the way")
         for owner, heard in at["heard"].items():
             for partition, sequence in services.get(owner, {}).get("announced", {}).items():
                 if heard.get(partition, 0) < sequence:
@@ -82,7 +85,12 @@ def advance(doors: Doors, to: datetime) -> int:
     for step in range(STEPS_MAX):
         services = wait_rest(doors)
         _require_held(services, to)
-        due = [datetime.fromisoformat(at["timers"]["next_due"]) for at in services.values() if at["timers"]["next_due"]]
+        due = [
+            datetime.fromisoformat(at[what]["next_due"])
+            for at in services.values()
+            for what in ("timers", "effects")
+            if at[what]["next_due"]
+        ]
         target = min([to, *(instant for instant in due if instant <= to)])
         for name in doors.urls:
             if datetime.fromisoformat(services[name]["clock"]["held_at"]) <= target:  # else an advance was interrupted

@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.events.contract import Contract, Language
 from libs.events.deciding import Handle
+from libs.events.effects import Effect
 from libs.events.entries import Fact
 from libs.events.reactions import Reaction
 from libs.events.timers import Timer
@@ -26,6 +27,7 @@ class Service:
     views: tuple[View[Any], ...] = ()
     reactions: tuple[Reaction, ...] = ()
     timers: tuple[Timer, ...] = ()
+    effects: tuple[Effect, ...] = ()
     hears_everything: bool = False
 
     @property

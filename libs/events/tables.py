@@ -51,11 +51,11 @@ class Column:
 class Table(Generic[R]):
     """The live table of a view and its past; `suffix` names one that is built beside them.
 
-    `timed`: a timer looks for its due rows.
+    `timed`: a timer looks for its due rows; `sent`: an effect looks for those that are due or under way.
     """
 
-    def __init__(self, view: View[R], *, timed: bool = False, suffix: str = "") -> None:
-        self.view, self._timed = view, timed
+    def __init__(self, view: View[R], *, timed: bool = False, sent: bool = False, suffix: str = "") -> None:
+        self.view, self._timed, self._sent = view, timed, sent
         self.name = f"{SCHEMA}.{view.name}_v{view.version}{suffix}"
         self.past = f"{self.name}_past"
         self.columns = _columns(view)
@@ -90,6 +90,9 @@ class Table(Generic[R]):
             yield f"create index on {name} ({_quoted(('tenant', *columns))})"
         if self._timed and not more:
             yield f"create index on {name} (timeline, due_at) where due_at is not null"
+        if self._sent and not more:
+            yield f"create index on {name} (due_at) where due_at is not null"
+            yield f"create index on {name} (deadline) where deadline is not null"
 
     def decode(self, record: asyncpg.Record) -> R:
         """A row from a record that begins with tenant and this table's columns."""
@@ -205,4 +208,5 @@ def _without_none(hint: Any) -> Any:
 
 def table_of(service: Service, view: View[R], suffix: str = "") -> Table[R]:
     """The table of one of a service's views."""
-    return Table(view, timed=any(timer.view is view for timer in service.timers), suffix=suffix)
+    timed = any(timer.view is view for timer in service.timers)
+    return Table(view, timed=timed, sent=any(effect.view is view for effect in service.effects), suffix=suffix)

@@ -20,6 +20,7 @@ import msgspec
 
 from libs.events.contract import Opaque
 from libs.events.deciding import Asked, Command, Decider, Handle
+from libs.events.effects import Delivery, NotSent
 from libs.events.entries import Entry, Fact, derived_id, stream_id
 from libs.events.errors import Refusal
 from libs.events.folding import Held, Key, Replaced, apply, as_key, lines_by_fact, touches
@@ -116,7 +117,7 @@ def given(decider: Decider[Any], *facts: Fact) -> Given:
 
 @dataclass
 class MemoryService:
-    """A whole service without I/O: journal, views with their past, reactions to the end, timers on demand.
+    """A whole service without I/O: journal, views with their past, reactions to the end, timers and effects on demand.
 
     A reaction that is refused raises here, unless `parks` is set: then it is kept in `parked`, as a real service does.
     """
@@ -162,6 +163,31 @@ class MemoryService:
             due_at, name, key, timer, row = min(due, key=lambda found: found[:2])
             self._fire(timer, name, key, row, due_at)
         raise AssertionError(f"timers are still firing after {ROUNDS_MAX} rounds")
+
+    def effects(self, up_to: datetime) -> list[Delivery]:
+        """What would be sent by then, in the order in which it falls due. Nothing is sent."""
+        found = [
+            Delivery(effect, key[0], key[1:], row, since)
+            for effect in self.service.effects
+            for key, (row, since) in self._tables.get(effect.view, {}).items()
+            if row is not None and row.due_at is not None and row.due_at <= up_to
+        ]
+        return sorted(found, key=lambda each: (each.row.due_at, each.effect.name, each.key))
+
+    def send(self, delivery: Delivery, came: str | NotSent | None, *, at: datetime) -> None:
+        """Act out one attempt: what the other side said, or NotSent, or None where nobody can say what came of it."""
+        effect, by = delivery.effect, f"{self.service.name}/{delivery.effect.name}"
+        deadline, look = at + timedelta(seconds=effect.deadline_s), MemoryLook(self._tables, delivery.tenant)
+        started = self.ask(effect.start(delivery.row, deadline), by=by, at=at, tenant=delivery.tenant)
+        assert started, f"no attempt was decided: {delivery.row}"
+        row = delivery.as_wanted(look)
+        if row is None:
+            outcome = effect.failed(delivery.row, NotSent("it is no longer wanted", final=True))
+        elif isinstance(came, NotSent):
+            outcome = effect.failed(row, came)
+        else:
+            outcome = effect.unknown(row, "nobody can say") if came is None else effect.succeeded(row, came)
+        self.ask(outcome, by=by, at=at, tenant=delivery.tenant)
 
     def row(self, view: View[Any], key: Any, tenant: str = "main") -> Any:
         return MemoryLook(self._tables, tenant).row(view, key)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from libs.events.clock import Clock
+from libs.events.courier import Courier
 from libs.events.handling import Handler
 from libs.events.inbound import Inbound, Take
 from libs.events.journal import Journal
@@ -29,7 +30,9 @@ Taking = Callable[[Doors], Take]
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
-    """Every part of one running service. `inbound`: only where foreign events are taken in from Kafka."""
+    """Every part of one running service. `inbound`: only where foreign events are taken in from Kafka; `courier`: only
+    where something is sent out into the world.
+    """
 
     service: Service
     pool: asyncpg.Pool
@@ -38,6 +41,7 @@ class Machinery:
     projector: Projector
     reactor: Reactor
     timekeeper: Timekeeper
+    courier: Courier | None
     publisher: Publisher
     listener: Listener
     parking: Parking
@@ -54,6 +58,8 @@ class Machinery:
             Role("publisher", self.publisher.run),
             Role("listener", self.listener.run),
         ]
+        if self.courier:
+            roles.append(Role("courier", self.courier.run))
         return [*roles, Role("inbound", self.inbound.run)] if self.inbound else roles
 
 
@@ -77,6 +83,9 @@ def assemble(
     publisher = Publisher(service.contract, journal, dsn=dsn, kafka=kafka)
     listener = Listener(service, journal, dsn=dsn, kafka=kafka, parking=parking)
     timekeeper = Timekeeper(service, journal, projector, reactor, handler, listener, clock, pool, dsn=dsn)
+    courier = None
+    if service.effects:
+        courier = Courier(service, journal, projector, looks, handler, clock, pool, dsn=dsn)
     reader = Reader(projector, journal, reader_pool)
     doors = Doors(Checked(handler), reader, projector, clock.now, listener.watermarks)
     inbound = None
@@ -90,6 +99,7 @@ def assemble(
         projector=projector,
         reactor=reactor,
         timekeeper=timekeeper,
+        courier=courier,
         publisher=publisher,
         listener=listener,
         parking=parking,

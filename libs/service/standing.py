@@ -35,9 +35,21 @@ class Timers(BaseModel):
     stuck: list[str]
 
 
+class Effects(BaseModel):
+    """Deliveries into the world. `waiting`: due and no attempt begun. `under_way`: attempts without an outcome so far.
+    `next_due`: after those. `stuck`: set aside.
+    """
+
+    waiting: int = 0
+    under_way: int = 0
+    next_due: datetime | None = None
+    stuck: list[str] = []
+
+
 class Positions(BaseModel):
     """`announced`, `heard`: last sequence by partition (and owner). At rest, everything decided is published, what
-    others announced is heard, everything noted is folded and reacted to, nothing is due, and nothing moves.
+    others announced is heard, everything noted is folded and reacted to, nothing is due or being sent, and nothing
+    moves.
     """
 
     service: str
@@ -52,6 +64,7 @@ class Positions(BaseModel):
     heard: dict[str, dict[str, int]]
     inbound_lag: int
     timers: Timers
+    effects: Effects
     parked: int
 
 
@@ -66,6 +79,7 @@ async def positions(machinery: Machinery) -> Positions:
         next_due=await machinery.timekeeper.next_due(),
         stuck=list(machinery.timekeeper.stuck.values()),
     )
+    effects = await _effects(machinery)
     reacted, folded = await machinery.reactor.position(), await machinery.projector.position()
     published, announced = await _published(machinery)
     heard, parked = await _heard(machinery), await _parked(machinery)
@@ -84,6 +98,7 @@ async def positions(machinery: Machinery) -> Positions:
         heard=heard,
         inbound_lag=inbound_lag,
         timers=timers,
+        effects=effects,
         parked=parked,
     )
 
@@ -102,6 +117,18 @@ async def lags(machinery: Machinery) -> dict[str, float]:
         "parked": await _parked(machinery),
         "queued": machinery.journal.queued,
     }
+
+
+async def _effects(machinery: Machinery) -> Effects:
+    courier = machinery.courier
+    if courier is None:
+        return Effects()
+    return Effects(
+        waiting=await courier.waiting(),
+        under_way=await courier.under_way(),
+        next_due=await courier.next_due(),
+        stuck=list(courier.stuck.values()),
+    )
 
 
 async def _end(machinery: Machinery) -> tuple[int, int]:
@@ -152,4 +179,6 @@ def trouble(machinery: Machinery) -> tuple[dict[str, str], dict[str, str]]:
         attention |= {f"{name} {topic}/{partition}": why for (topic, partition), why in state.gaps.items()}
     for stuck in machinery.timekeeper.stuck.values():
         attention[f"timekeeper {stuck}"] = "it is set aside"
+    for stuck in machinery.courier.stuck.values() if machinery.courier else ():
+        attention[f"courier {stuck}"] = "it is set aside"
     return down, attention
