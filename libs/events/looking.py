@@ -87,19 +87,23 @@ class DatabaseLooks:
     async def _fetch(self, tenant: str, question: _Question, position: int) -> list[asyncpg.Record]:
         view, columns, values, _ = question
         table = self._projector.tables[view]
+        given = dict(zip(columns, values, strict=True))
+        asked = ("tenant", *(name for name, value in given.items() if value is not None))
         where = " and ".join(
-            f't."{name}" = ${i}::{table.sql_type(name)}' for i, name in enumerate(("tenant", *columns), start=1)
+            (
+                *(f't."{name}" = ${i}::{table.sql_type(name)}' for i, name in enumerate(asked, start=1)),
+                *(f't."{name}" is null' for name, value in given.items() if value is None),
+            )
         )
-        parameter = len(columns) + 2
-        source = table.as_of(f"${parameter}") if view.past else f"{table.name} t"
+        source = table.as_of(f"${len(asked) + 1}") if view.past else f"{table.name} t"
         order = ", ".join(f't."{name}"' for name in view.key)
         records = await self._pool.fetch(
-            f"select {table.select}, {_TRACEPARENT} from {source} where {where} order by {order} limit {LOOK_ROWS_MAX + 1}",
+            f"select {table.select}, {_TRACEPARENT} from {source} where {where} order by {order} "
+            f"limit {LOOK_ROWS_MAX + 1}",
             tenant,
-            *values,
+            *(value for value in values if value is not None),
             *((position,) if view.past else ()),
         )
         if len(records) > LOOK_ROWS_MAX:
-            asked = dict(zip(columns, values, strict=True))
-            raise RuntimeError(f"view {view.name}: more than {LOOK_ROWS_MAX} rows match {asked}; narrow the question")
+            raise RuntimeError(f"view {view.name}: more than {LOOK_ROWS_MAX} rows match {given}; narrow the question")
         return records

@@ -64,7 +64,10 @@ class Reader:
 
     async def row(self, view: View[R], key: Any, *, tenant: str, at: Moment | None = None) -> R | None:
         """The row with this key, or None."""
-        page = await self.page(view, tenant=tenant, equal=dict(zip(view.key, as_key(view, key), strict=True)), at=at)
+        equal = dict(zip(view.key, as_key(view, key), strict=True))
+        if None in equal.values():
+            return None  # no key has a hole; for a page it would be no filter, and the answer somebody else's row
+        page = await self.page(view, tenant=tenant, equal=equal, at=at)
         return page.rows[0] if page.rows else None
 
     async def page(

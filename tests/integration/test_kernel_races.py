@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -16,7 +16,7 @@ from infra.local.databases import Database
 from libs.events import rebuilding
 from libs.events.contract import Contract
 from libs.events.desk import Desk, Draft, Partition
-from libs.events.entries import Entry, new_id
+from libs.events.entries import Entry, Fact, new_id
 from libs.events.errors import NotYet
 from libs.events.fetching import Fetching
 from libs.events.handling import Handler, Request
@@ -28,9 +28,18 @@ from libs.events.parked import Parked, Problem, State, parked_id
 from libs.events.parking import Announcing, Parking
 from libs.events.reactions import Reaction
 from libs.events.term import Term
-from libs.events.tests.errands import CONTRACT, ERRANDS, SERVICE, ErrandDone, FinishErrand, GiveErrand, PassOn
+from libs.events.tests.errands import (
+    CONTRACT,
+    ERRANDS,
+    SERVICE,
+    ErrandDone,
+    ErrandGiven,
+    FinishErrand,
+    GiveErrand,
+    PassOn,
+)
 from libs.events.timers import Timer
-from libs.events.views import Look
+from libs.events.views import Look, View, on
 from libs.events.wire import Envelope
 from tests.integration.errands_service import Errands, errands, now, until
 
@@ -105,6 +114,27 @@ async def test_a_reaction_whose_value_no_column_can_hold_is_parked(database: Dat
         await service.settle()
         assert [name for name, _, _ in service.parked.found] == ["misses"]
         assert "errands.ThanksSaid" in [entry.type for entry in await service.journal.read(0, 100)]
+
+
+async def test_a_look_for_nothing_finds_the_rows_that_have_nothing_and_no_other(database: Database) -> None:
+    def given(row: Promise | None, fact: ErrandGiven, entry: Entry) -> Promise:
+        return Promise(fact.errand, fact.due_at)
+
+    promises = View("promises", 1, Promise, ("errand",), (on(ErrandGiven, given),))
+    async with errands(database, replace(SERVICE, views=(*SERVICE.views, promises))) as service:
+        open_, bound = new_id(), new_id()
+        await service.ask(GiveErrand(errand=open_, to="ann"))
+        await service.ask(GiveErrand(errand=bound, to="ann", due_in_s=60))
+        await service.settle()
+        looks = DatabaseLooks(service.projector, service.pool)
+        found, _ = await looks.run("main", lambda look: look.rows(promises, due_at=None))
+        assert [row.errand for row in found] == [open_]
+        assert await service.reader.row(promises, None, tenant="main") is None
+
+
+class Promise(Fact, frozen=True):
+    errand: UUID
+    due_at: datetime | None
 
 
 async def test_what_a_dead_process_began_on_a_parked_reaction_can_be_asked_again(database: Database) -> None:
