@@ -55,12 +55,13 @@ check: setup  ## format, lint, types, import rules, house rules
 test: test-pure test-platform  ## all tests but the long ones
 
 test-pure: setup  ## tests that need no platform (seconds)
-	$(BIN)/pytest -q -m "not platform and not long" $(ARGS)
+	$(BIN)/pytest -q -m "not platform and not long" --ignore=tests/house $(ARGS)
 
 test-platform: setup  ## tests on the real Kafka and PostgreSQL
 	$(BIN)/pytest -m "platform and not long" $(ARGS)
 
 test-long: setup  ## randomized and fault runs (each prints its seed)
+	$(BIN)/pytest -q --hypothesis-profile=long -m "hypothesis and not platform and not long" $(ARGS)
 	$(BIN)/pytest -s -m long $(ARGS)
 
 format: setup  ## rewrite the code in the house format

@@ -1,4 +1,6 @@
-"""House rule for every test of the project: in CI a skipped test is a failure, unless it needs a Docker engine."""
+"""For every test of the project: in CI a skipped test is a failure, unless it needs a Docker engine; and how many
+examples a property gets (`--hypothesis-profile=long` in `make test-long`; a failure prints how to repeat it).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("quick", max_examples=30, deadline=None, print_blob=True)
+settings.register_profile("long", max_examples=500, deadline=None, print_blob=True)
+settings.load_profile("quick")
 
 CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.clocks import TURNS, Turn, case_legs, legs, legs_minutes, turn_of
@@ -112,7 +112,6 @@ turns_after_nine = st.lists(
 
 
 @given(turns_after_nine, minutes, minutes)
-@settings(max_examples=300, deadline=None)
 def test_legs_tile_their_interval_without_gap_or_overlap(rest: list[Turn], first: int, second: int) -> None:
     start, end = (NINE + timedelta(minutes=m) for m in sorted((first, second)))
     found = legs([Turn(NINE, "opened", "service"), *rest], start, end)
@@ -124,7 +123,6 @@ def test_legs_tile_their_interval_without_gap_or_overlap(rest: list[Turn], first
 
 
 @given(turns_after_nine, minutes)
-@settings(max_examples=200, deadline=None)
 def test_what_happens_later_changes_no_earlier_leg(rest: list[Turn], minute: int) -> None:
     moment = NINE + timedelta(minutes=minute)
     turns = [Turn(NINE, "opened", "service"), *rest]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.events.contracts.directory import PersonJoined
@@ -226,7 +226,6 @@ def test_cases_are_found_by_the_reference_of_their_source(audit: MemoryService) 
     )
 
 
-@settings(max_examples=30)
 @given(st.permutations(range(2)))
 def test_a_case_is_the_same_whichever_owner_is_heard_first(order: list[int]) -> None:
     said: list[Fact] = [STORY[0][2], OPENED]
@@ -237,7 +236,6 @@ def test_a_case_is_the_same_whichever_owner_is_heard_first(order: list[int]) -> 
     assert audit.row(CASES, CASE).since == at("09:00")
 
 
-@settings(max_examples=60, deadline=timedelta(seconds=2))
 @given(st.integers(min_value=0, max_value=10 * 60))
 def test_at_every_minute_the_legs_tile_the_time_since_routing(minute: int) -> None:
     audit = MemoryService(SERVICE)

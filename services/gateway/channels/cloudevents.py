@@ -34,7 +34,7 @@ Mode = Literal["structured", "binary", "batched"]
 
 @dataclass(frozen=True, slots=True)
 class InboundEvent:
-    """A CloudEvent with JSON data. `timeline` and `tenant` are extensions: see docs/doors.md.
+    """A CloudEvent with JSON data. `timeline` and `tenant` are extensions: see docs/integrating.md.
 
     `time` is in UTC; None when the sender gave none.
     """

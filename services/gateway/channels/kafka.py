@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from libs.events.errors import Undecodable
-from libs.events.wire import ForeignEvent
+from libs.events.wire import ForeignEvent, tenant_of
 from libs.service.doors import Doors
 from libs.service.errors import BodyTooLarge, NotJson, UnsupportedMedia, WrongShape
 from services.gateway.channels.cloudevents import read_foreign
@@ -19,7 +19,7 @@ def taking(doors: Doors) -> Callable[[ForeignEvent], Awaitable[None]]:
     """What takes an event of the topic in. Who may write to the topic may write for every tenant."""
 
     async def take(event: ForeignEvent) -> None:
-        tenant = event.extensions.get("tenant") or TENANT
+        tenant = tenant_of(event.extensions.get("tenant") or TENANT)
         intake = Intake(doors.handler, tenant=tenant, actor=ACTOR, now=doors.now)
         try:
             await intake.take(read_foreign(event))

@@ -174,6 +174,13 @@ async def test_a_kafka_record_is_taken_as_over_http_for_the_tenant_that_it_names
     assert here.at == AS_READ.time
 
 
+async def test_a_kafka_record_for_a_tenant_with_a_slash_is_parked() -> None:
+    memory = Memory()
+    with pytest.raises(Undecodable, match="ce_tenant='main/inbound'"):
+        await taking(_doors(memory))(_record([*KAFKA, *AS_JSON, ("ce_tenant", b"main/inbound")], DATA))
+    assert memory.requests == []
+
+
 @pytest.mark.parametrize(
     ("headers", "value"),
     [

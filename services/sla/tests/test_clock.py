@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from hypothesis import given as over
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from libs.events.contracts.sla import (
@@ -148,7 +147,6 @@ def test_the_warning_waits_before_the_breach() -> None:
 
 
 @over(st.lists(st.sampled_from(["start", "warn", "breach", "stop"]), max_size=12), st.integers(0, 240))
-@settings(max_examples=200, deadline=None)
 def test_whatever_is_asked_in_whatever_order_a_clock_has_one_verdict(asks: list[str], minute: int) -> None:
     start = StartClock(
         case_id=CASE, step="answer", template="complaint", category="q", priority="n", target_at=at("11:40")

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from libs.events.contracts.tasks import (
@@ -95,7 +94,6 @@ def fitted(wish: Command | str, person: str, case: Any) -> tuple[str, Command]:
             return "svc-1", CompleteForm(case_id=CASE_ID, form={"defect": "x"})
 
 
-@settings(max_examples=150, deadline=None)
 @for_all(willing(), st.integers(1, 4))
 def test_there_is_exactly_one_holder_at_every_instant(tries: list[tuple[str, Command | str]], limit: int) -> None:
     tasks = opened(complaint(bounce_limit=limit))
