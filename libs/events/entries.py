@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from datetime import datetime
 from typing import Annotated
@@ -12,7 +13,8 @@ from uuid import UUID, uuid5
 import msgspec
 
 NAMESPACE = UUID("6f1d0c1e-6a5e-5d0b-9a53-0b6a70e5ba70")
-
+TENANT_CURE = "a tenant is 1 to 40 of a-z, 0-9 and -, and does not begin with -"
+_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An instant in a fact: it has a zone on the wire, and one without is not read."""
@@ -55,6 +57,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     def owner(self) -> str:
         """The service whose fact this is: the part of the type before the dot."""
         return self.type.partition(".")[0]
+
+
+def is_tenant(name: object) -> bool:
+    """Whether a tenant may be called this. Ids are made of `tenant/…`: with a slash in it, two could share one."""
+    return isinstance(name, str) and _TENANT.fullmatch(name) is not None
 
 
 def stream_id(tenant: str, owner: str, category: str, key: UUID) -> UUID:

@@ -23,7 +23,7 @@ from uuid import UUID
 import msgspec
 
 from libs.events.appends import Heard
-from libs.events.entries import Entry
+from libs.events.entries import TENANT_CURE, Entry, is_tenant
 from libs.events.errors import Undecodable
 
 VALUE_BYTES_MAX = 1024 * 1024
@@ -203,7 +203,7 @@ def heard(event: Envelope, *, backfilled: bool) -> Heard:
         schema_version=_small(event, "schemaversion", 2**15 - 1),
         stream=event.uuid("stream"),
         version=_small(event, "streamversion", 2**31 - 1),
-        tenant=event.text("tenant"),
+        tenant=tenant_of(event.text("tenant")),
         subject=event.uuid("subject"),
         actor=event.text("actor"),
         command_id=event.uuid("commandid"),
@@ -217,6 +217,13 @@ def heard(event: Envelope, *, backfilled: bool) -> Heard:
         backfilled=backfilled,
         data=event.data,
     )
+
+
+def tenant_of(name: str) -> str:
+    """The name, if a tenant may be called so."""
+    if not is_tenant(name):
+        raise Undecodable("ce_tenant", shown(name), TENANT_CURE)
+    return name
 
 
 _SPECIFIED = frozenset(

@@ -19,7 +19,8 @@ from opentelemetry import trace
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from libs.service.errors import RoleNeeded, SettingsError, Unauthenticated
+from libs.events.entries import TENANT_CURE, is_tenant
+from libs.service.errors import RoleNeeded, SettingsError, Unauthenticated, shorten
 
 Role = Literal["integration", "ops", "auditor", "frontend"]
 ROLES: frozenset[str] = frozenset(get_args(Role))
@@ -27,7 +28,7 @@ PUBLIC_KEYS = "issuer.jwks.json"
 ALGORITHMS = ("Ed25519", "ES256")
 LEEWAY_S = 5
 TOKEN_CHARS_MAX = 8_192
-PERSON_CHARS_MAX = TENANT_CHARS_MAX = 100
+PERSON_CHARS_MAX = 100
 KEYS_RELOAD_INTERVAL_S = 10.0
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 OPEN_PREFIX = "/webhooks/"  # each opened by its own signature
@@ -94,8 +95,10 @@ class Verifier:
 
 def _identity(claims: dict[str, Any]) -> Identity:
     person, tenant, roles = claims["sub"], claims.get("tenant"), claims.get("roles")
-    if not _is_name(person, PERSON_CHARS_MAX) or not _is_name(tenant, TENANT_CHARS_MAX):
-        raise Unauthenticated("the token names no person (sub) or no tenant")
+    if not _is_name(person, PERSON_CHARS_MAX):
+        raise Unauthenticated("the token names no person (sub)")
+    if not is_tenant(tenant):
+        raise Unauthenticated(f"the token's tenant={shorten(tenant)}: {TENANT_CURE}")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise Unauthenticated("the token's roles are not a list of names")
     return Identity(person, tenant, frozenset(roles) & ROLES)

@@ -16,6 +16,7 @@ from uuid import uuid4
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 
+from libs.events.entries import TENANT_CURE, is_tenant
 from libs.service.auth import PUBLIC_KEYS, ROLES
 from libs.service.settings import AUDIENCE, LOCAL_ISSUER
 
@@ -32,11 +33,13 @@ def create_keys(keys: Path) -> None:
 
 
 def token(keys: Path, *, person: str, roles: Iterable[str], tenant: str = "main", hours: float = TOKEN_HOURS) -> str:
-    """A signed bearer token. `hours` counts on the machine's clock. Raises ValueError for an unknown role."""
+    """A signed bearer token. `hours`: on the machine's clock. Raises ValueError for a role or tenant that is none."""
     wanted = sorted(set(roles))
     unknown = [role for role in wanted if role not in ROLES]
     if unknown:
         raise ValueError(f"role={unknown[0]}: there is no such role; use {', '.join(sorted(ROLES))}")
+    if not is_tenant(tenant):
+        raise ValueError(f"tenant={tenant!r}: {TENANT_CURE}")
     if not 0 < hours <= TOKEN_HOURS_MAX:
         raise ValueError(f"hours={hours}: must be above 0 and at most {TOKEN_HOURS_MAX}")
     create_keys(keys)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.events.appends import ANY, DATA_BYTES_MAX, FACTS_MAX, Append, Heard
-from libs.events.entries import derived_id, entity_id, new_id, stream_id
+from libs.events.entries import derived_id, entity_id, is_tenant, new_id, stream_id
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NAMES = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -68,6 +68,17 @@ def test_new_ids_are_ordered_by_time_and_all_different() -> None:
 def test_two_tenants_never_share_a_stream_or_an_entity(one: str, other: str, key: UUID, name: str) -> None:
     assert (stream_id(one, "tasks", "case", key) == stream_id(other, "tasks", "case", key)) == (one == other)
     assert (entity_id(one, "case", name) == entity_id(other, "case", name)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        *((name, True) for name in ("main", "north-2", "7", "x" * 40)),
+        *((name, False) for name in ("main/case", "", "-a", "North", "a b", "a:b", "é", "a\n", "x" * 41, None, 7)),
+    ],
+)
+def test_a_tenant_is_never_called_so_that_ids_are_ambiguous(name: object, fits: bool) -> None:
+    assert is_tenant(name) == fits
 
 
 OTHER_WORDS = {

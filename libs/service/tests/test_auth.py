@@ -53,6 +53,7 @@ def test_a_token_says_who_asks(keys: Path) -> None:
         {"sub": "a\nb"},
         {"tenant": None},
         {"tenant": 7},
+        {"tenant": "main/tasks"},
         {"roles": "ops"},
         {"roles": None},
         {"nbf": int(time.time()) + 600},
@@ -118,6 +119,13 @@ def test_an_unknown_role_or_a_time_without_end_gives_no_token(keys: Path) -> Non
         issuer.token(keys, person="x", roles=["emperor"])
     with pytest.raises(ValueError, match="hours=-1"):
         issuer.token(keys, person="x", roles=["ops"], hours=-1)
+
+
+def test_a_tenant_with_a_slash_gets_no_token_and_is_told_why(keys: Path) -> None:
+    with pytest.raises(ValueError, match=r"tenant='a/b': a tenant is 1 to 40 of"):
+        issuer.token(keys, person="x", roles=["ops"], tenant="a/b")
+    with pytest.raises(Unauthenticated, match=r"tenant='a/b': a tenant is 1 to 40 of"):
+        verifier_of(keys).verify(signed(keys, tenant="a/b"))
 
 
 def test_a_program_without_public_keys_says_so(tmp_path: Path) -> None:
