@@ -7,12 +7,13 @@ that has no ids yet, so the newer form of that one request is spelled out here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import for_code
 from aiokafka.protocol.abstract import AbstractType
@@ -30,9 +31,11 @@ from aiokafka.protocol.types import (
 from libs.events.errors import Unavailable
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 REQUEST_TIMEOUT_MS = 10_000
 ANSWER_WITHIN_S = 15.0
 CANCELLED_WITHIN_S = 2.0
+STOP_WITHIN_S = 2.0
 FETCH_WAIT_MS = 250
 READ_WITHIN_MS = 10_000
 READ_RECORDS_MAX = 1_000
@@ -143,6 +146,39 @@ async def undisturbed(work: Coroutine[Any, Any, T], within_s: float) -> T:
     return task.result()
 
 
+async def stop_consumer(reader: AIOKafkaConsumer) -> None:
+    await _stop(reader.stop(), (reader._coordinator, reader._fetcher, reader._client))
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """What it still holds is not waited for: it is sent again from the stored position."""
+    await _stop(producer.stop(), (producer._sender, producer.client))
+
+
+async def _stop(stop: Coroutine[Any, Any, None], parts: Sequence[Any]) -> None:
+    """When stopping takes too long, as it does with records that a broker which is away will never acknowledge, the
+    parts are closed one by one, so that none goes on working in the background.
+    """
+    if await _in_time(stop):
+        return
+    for part in parts:
+        if part is not None:
+            await _in_time(part.close())
+
+
+async def _in_time(step: Coroutine[Any, Any, None]) -> bool:
+    """Whether this step of stopping came to its end; cancelled otherwise."""
+    task = asyncio.create_task(step)
+    await asyncio.wait([task], timeout=STOP_WITHIN_S)
+    if not task.done():
+        task.cancel()
+        return False
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.warning("a client of Kafka did not stop in order: %r", error)
+        return False
+    return True
+
+
 async def describe(kafka: str, topics: Iterable[str]) -> dict[str, Described]:
     """Ids and partition counts of these topics; raises Unavailable for one that does not exist."""
     answer = await undisturbed(_ask(kafka, topics), ANSWER_WITHIN_S)
@@ -210,4 +246,4 @@ async def read_on(kafka: str, starts: Mapping[TopicPartition, int]) -> AsyncGene
                 if records[-1].offset + 1 >= ends[partition]:
                     waiting.discard(partition)
     finally:
-        await reader.stop()
+        await stop_consumer(reader)

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from libs.events.appends import Offset
-from libs.events.broker import Described, consumer, describe, partitions_of, undisturbed
+from libs.events.broker import Described, consumer, describe, partitions_of, stop_consumer, undisturbed
 from libs.events.errors import Unavailable
 from libs.events.judging import Raw
 from libs.events.parked import key_text
@@ -28,7 +28,6 @@ TEND_EVERY_S = 2.0
 TEND_WITHIN_S = 10.0
 STALL_AFTER_S = 15.0
 MEASURE_WITHIN_S = 2.0
-STOP_WITHIN_S = 3.0
 
 Partition = tuple[str, int]
 
@@ -157,8 +156,4 @@ async def fetching(kafka: str, group: str, topics: Sequence[str]) -> AsyncIterat
         await undisturbed(reader.start(), TEND_WITHIN_S)
         yield Fetching(kafka, reader, described)
     finally:
-        stopping = asyncio.create_task(reader.stop())
-        await asyncio.wait([stopping], timeout=STOP_WITHIN_S)
-        if not stopping.done():
-            stopping.cancel()
-            await asyncio.wait([stopping], timeout=STOP_WITHIN_S)
+        await stop_consumer(reader)

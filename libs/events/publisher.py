@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaProducer
 from opentelemetry import trace
 
 from libs.events import heads, wire
-from libs.events.broker import REQUEST_TIMEOUT_MS, Described, describe, undisturbed
+from libs.events.broker import REQUEST_TIMEOUT_MS, Described, describe, stop_producer, undisturbed
 from libs.events.contract import Contract
 from libs.events.entries import Entry
 from libs.events.errors import Diverged, Unavailable
@@ -34,7 +34,6 @@ from libs.events.tracing import links_of
 ROLE = "publisher"
 BATCH_RECORDS_MAX = 500
 SEND_WITHIN_S = 15.0
-STOP_WITHIN_S = 3.0
 LINGER_BYTES_MAX = 256 * 1024
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 5.0
@@ -301,17 +300,4 @@ async def _producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
         await undisturbed(producer.start(), SEND_WITHIN_S)
         yield producer
     finally:
-        stopping = asyncio.create_task(producer.stop())
-        await asyncio.wait([stopping], timeout=STOP_WITHIN_S)
-        if not stopping.done():
-            await _abandon(producer, stopping)
-
-
-async def _abandon(producer: AIOKafkaProducer, stopping: asyncio.Task[None]) -> None:
-    """A broker that is away lets `stop` wait for records that will never be acknowledged: close the parts below it."""
-    stopping.cancel()
-    await asyncio.wait([stopping], timeout=STOP_WITHIN_S)
-    sender = producer._sender
-    if sender is not None:
-        await asyncio.wait_for(sender.close(), STOP_WITHIN_S)
-    await asyncio.wait_for(producer.client.close(), STOP_WITHIN_S)
+        await stop_producer(producer)
