@@ -7,6 +7,7 @@ that is new or was rebuilt catches up by itself first.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +28,9 @@ ROLE = "projector"
 BATCH_ENTRIES_MAX = 2_000
 POLL_S = 1.0
 WAIT_POLL_S = 0.05
+HELD_TRIES_MAX = 60
+"""As often as the checkpoint may be waited for in vain, each time as long as the session's lock_timeout."""
+_log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("baton")
 
 
@@ -101,10 +105,21 @@ class Projector:
     async def run(self) -> None:
         """Fold for ever. An entry that cannot be decoded or folded raises: the service says so and folds nothing."""
         async with leading(self._dsn, ROLE) as lead:
+            held = 0
             while True:
                 lead.check()
                 seen = self._journal.wake.count
-                if not await self.step():
+                try:
+                    folded_some = await self.step()
+                except asyncpg.LockNotAvailableError:  # a rebuild compares: it holds the checkpoint while it does
+                    held += 1
+                    if held == HELD_TRIES_MAX:
+                        raise
+                    if held == 1:
+                        _log.warning("a view's checkpoint is held, as a rebuild does; folding waits for it")
+                    continue
+                held = 0
+                if not folded_some:
                     await self._journal.wake.wait(POLL_S, since=seen)
 
     async def step(self) -> bool:

@@ -65,8 +65,10 @@ async def _rebuild(
                     await _swap(connection, live, beside)
             return result
         finally:
-            await beside.drop(connection)
-            await connection.execute("select pg_advisory_unlock(hashtext($1))", live.name)
+            try:
+                await beside.drop(connection)
+            finally:  # the pool keeps sessions as they are: the lock would stay for ever
+                await connection.execute("select pg_advisory_unlock(hashtext($1))", live.name)
 
 
 async def _reached(connection: Session, live: Table[Any], lock: str = "") -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -26,7 +27,9 @@ from libs.events.leading import Lead, connect
 from libs.events.looking import DatabaseLooks
 from libs.events.parked import Parked, Problem, State, parked_id
 from libs.events.parking import Announcing, Parking
+from libs.events.projector import Projector
 from libs.events.reactions import Reaction
+from libs.events.tables import Session, Table
 from libs.events.term import Term
 from libs.events.tests.errands import (
     CONTRACT,
@@ -41,7 +44,8 @@ from libs.events.tests.errands import (
 from libs.events.timers import Timer
 from libs.events.views import Look, View, on
 from libs.events.wire import Envelope
-from tests.integration.errands_service import Errands, errands, now, until
+from libs.service.database import open_pool
+from tests.integration.errands_service import DEADLINE_S, Errands, errands, now, until
 
 pytestmark = pytest.mark.platform
 TOPIC = "baton.bells"
@@ -68,6 +72,59 @@ async def test_a_view_that_lags_is_not_rebuilt_past_where_it_stands(
         assert row is not None
         assert row.passed_on == 20
         assert (await rebuilding.check(SERVICE, ERRANDS, service.journal, service.pool)).differing == ()
+
+
+async def test_a_rebuild_that_cannot_tidy_up_still_lets_go_of_its_lock(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drops = 0
+
+    async def drop(self: Table[Any], connection: Session) -> None:
+        nonlocal drops
+        drops += 1
+        if drops == 2:
+            raise asyncpg.LockNotAvailableError("somebody reads the table")
+
+    monkeypatch.setattr(Table, "drop", drop)
+    async with errands(database) as service, await open_pool(database.url, "test") as pool:
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await rebuilding.check(SERVICE, ERRANDS, service.journal, pool)
+        name = service.projector.tables[ERRANDS].name
+        assert await service.pool.fetchval("select pg_try_advisory_lock(hashtext($1))", name)
+
+
+async def test_a_checkpoint_that_a_rebuild_holds_is_waited_for(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A comparison may take longer than a lock is waited for; the projector does not fail of it."""
+    hasty = asyncpg.create_pool(database.url, min_size=1, max_size=3, server_settings={"lock_timeout": "20ms"})
+    async with errands(database) as service, hasty as pool, service.pool.acquire() as rebuild:
+        waiting = Trying(SERVICE, service.journal, pool, dsn=database.url)
+        answer = await service.ask(GiveErrand(errand=new_id(), to="ann"))
+        holding = rebuild.transaction()
+        await holding.start()
+        await rebuild.execute("select * from views.checkpoint for update")
+        folding = asyncio.create_task(waiting.run())
+        try:
+            await until(waiting.failed_thrice, "it waited three times in vain")
+            await holding.rollback()
+            await waiting.wait(answer.position, DEADLINE_S)
+            assert not folding.done()
+            assert len([record for record in caplog.records if "checkpoint is held" in record.message]) == 1
+        finally:
+            folding.cancel()
+            await asyncio.wait([folding])
+
+
+class Trying(Projector):
+    tries = 0
+
+    async def step(self) -> bool:
+        self.tries += 1
+        return await super().step()
+
+    async def failed_thrice(self) -> bool:
+        return self.tries > 3
 
 
 async def test_a_process_decides_nothing_on_views_that_are_still_being_filled(database: Database) -> None:
