@@ -85,13 +85,14 @@ class Projector:
         self._decoder = Decoder(service.language, folded(service.views))
         self._moved = asyncio.Condition()
         self._position = 0
+        self._filled: set[View[Any]] = set()
         self.begun_at = 0
 
     async def prepare(self) -> None:
         """Create the tables and checkpoints that are missing. Safe to call from several processes at once.
 
-        `begun_at` is where the journal ends: decisions of this process wait until the views have come that far, so that
-        none is made on a view that is only being filled.
+        `begun_at` is where the journal ends: decisions and queries of this process wait until the views have come that
+        far, so that none is made on a view that is only being filled.
         """
         self.begun_at = await self._journal.position()
         async with self._pool.acquire() as connection, connection.transaction():
@@ -187,6 +188,19 @@ class Projector:
                     await self._moved_or_poll()
         except TimeoutError:
             raise NotYet(f"the views have not reached position {position} within {timeout_s} s; retry") from None
+
+    async def filled(self, view: View[Any], timeout_s: float) -> None:
+        """Until this view has come to `begun_at`; raises NotYet after `timeout_s`."""
+        if view in self._filled or self._position >= self.begun_at:
+            return
+        sql, name = "select position from views.checkpoint where name = $1", self.tables[view].name
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (await self._pool.fetchval(sql, name) or 0) < self.begun_at:
+                    await self._moved_or_poll()
+        except TimeoutError:
+            raise NotYet(f"view {view.name} is being filled, up to position {self.begun_at}; retry") from None
+        self._filled.add(view)
 
     async def _moved_or_poll(self) -> None:
         """Another process may be the one that folds: so a poll stands behind the wake-up."""

@@ -22,6 +22,7 @@ from libs.events.views import View
 
 PAGE_ROWS_MAX = 200
 AS_OF_WITHIN_S = 2.0
+FILLED_WITHIN_S = 1.0
 R = TypeVar("R")
 
 
@@ -83,7 +84,8 @@ class Reader:
     ) -> Page[R]:
         """Rows whose columns equal these values (None values are no filter), by `order` and then by key.
 
-        A column in `order` must never be null; when the first begins with `-`, the whole order is descending.
+        A column in `order` must never be null; when the first begins with `-`, the whole order is descending. Raises
+        NotYet while the view is being filled, as a new version of one is.
         """
         table = self._projector.tables[view]
         if at is not None and not view.past:
@@ -110,6 +112,8 @@ class Reader:
             f"select {table.select} from {source} where {' and '.join(where)} "
             f"order by {', '.join(f'{name}{direction}' for name in _listed(ordered).split(', '))} limit {limit + 1}"
         )
+        if at is None:  # a moment has been waited for
+            await self._projector.filled(view, FILLED_WITHIN_S)
         async with self._tenant(tenant) as connection:
             records = await connection.fetch(sql, *arguments)
         rows = tuple(table.decode(record) for record in records[:limit])

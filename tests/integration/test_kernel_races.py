@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from infra.local.databases import Database
-from libs.events import rebuilding
+from libs.events import projector, rebuilding
 from libs.events.contract import Contract
 from libs.events.desk import Desk, Draft, Partition
 from libs.events.entries import Entry, Fact, new_id
@@ -136,6 +136,26 @@ async def test_a_process_decides_nothing_on_views_that_are_still_being_filled(da
     async with errands(database) as service:  # nothing has been folded so far: bob seems to be free
         with pytest.raises(NotYet):
             await service.ask(PassOn(errand=errand, to="bob"))
+
+
+async def test_a_new_version_of_a_view_is_not_shown_half_filled(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "BATCH_ENTRIES_MAX", 2)
+    given = [new_id() for _ in range(5)]
+    async with errands(database) as before:
+        for errand in given:
+            await before.ask(GiveErrand(errand=errand, to="ann"))
+        await before.settle()
+    newer = replace(ERRANDS, version=2)
+    async with errands(database, replace(SERVICE, views=(ERRANDS, newer, *SERVICE.views[1:]))) as service:
+        await service.projector.step()
+        for ask in (service.reader.page(newer, tenant="main"), service.reader.row(newer, given[0], tenant="main")):
+            with pytest.raises(NotYet, match="view errands is being filled, up to position 5"):
+                await ask
+        assert len((await service.reader.page(ERRANDS, tenant="main")).rows) == 5, "it hinders no other view"
+        await service.settle()
+        assert len((await service.reader.page(newer, tenant="main")).rows) == 5
 
 
 async def test_a_timer_that_fails_is_set_aside_and_others_fire(database: Database) -> None:
