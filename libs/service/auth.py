@@ -29,6 +29,8 @@ ALGORITHMS = ("Ed25519", "ES256")
 LEEWAY_S = 5
 TOKEN_CHARS_MAX = 8_192
 PERSON_CHARS_MAX = 100
+HOME_TENANT = "main"
+"""Whose operators run the platform itself."""
 KEYS_RELOAD_INTERVAL_S = 10.0
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 OPEN_PREFIX = "/webhooks/"  # each opened by its own signature

@@ -1,4 +1,4 @@
-"""What operators ask of any service, role ops: where it stands, its clock, and what is parked."""
+"""What operators of the platform ask of any service, role ops: where it stands, its clock, and what is parked."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from libs.events.errors import Unavailable
+from libs.events.errors import Forbidden, Unavailable
 from libs.events.parking import PAGE_ROWS_MAX, Listed
-from libs.service.auth import Identity
+from libs.service.auth import HOME_TENANT, Identity
 from libs.service.doors import PAGE_ROWS, POSITION_MAX, Instant, identity_of, roles
 from libs.service.machinery import Machinery
 from libs.service.rows import AsRow
@@ -83,7 +83,19 @@ class Retry(BaseModel):
 _AS_IS = frozenset(ParkedRecord.model_fields) - {"headers", "data", "data_base64", "mended"}
 Parts = Annotated[Machinery, Depends(machinery_of)]
 Who = Annotated[Identity, Depends(identity_of)]
-router = APIRouter(prefix="/v1", tags=["operations"], dependencies=[roles("ops")])
+
+
+def _of_the_platform(who: Who) -> None:
+    """A clock and a parked record are the whole platform's: operators of one tenant must not see or move another's."""
+    if who.tenant != HOME_TENANT:
+        raise Forbidden(
+            "platform-operators-only",
+            f"tenant={who.tenant}: this is for operators of the platform, whose tokens are of {HOME_TENANT}",
+            f"tenant={who.tenant}：仅限平台运维人员（租户 {HOME_TENANT}）",
+        )
+
+
+router = APIRouter(prefix="/v1", tags=["operations"], dependencies=[roles("ops"), Depends(_of_the_platform)])
 
 
 @router.get("/positions")
