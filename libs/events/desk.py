@@ -20,7 +20,7 @@ from libs.events.journal import Journal
 from libs.events.judging import Place, Verdict, row
 from libs.events.leading import STALE_TERM, Lead
 from libs.events.parked import Parked, Problem, State, shortened
-from libs.events.parking import Announcing, ended_id, fetch_rows
+from libs.events.parking import Announcing, fetch_rows
 
 WAITING_MAX = 1_000
 """Records that wait behind one parked one; the next one stops its partition."""
@@ -197,7 +197,7 @@ class Desk:
             parked = row(verdict.refused(Problem.ALTERED, reason), State.PARKED)
             if parked.id not in draft.rows and await fetch_rows(self.database, "id = $1", parked.id):
                 continue  # read again, and reported before
-            draft.decided = [each for each in draft.decided if each.command_id != ended_id(parked)]
+            draft.decided = [each for each in draft.decided if each.command_id != self.announcing.ended_id(parked)]
             draft.rows[parked.id] = parked
             draft.pending[parked.topic] += 1
             draft.decided.append(self.announcing.parked(parked, now))

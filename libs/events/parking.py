@@ -210,13 +210,21 @@ class Announcing:
             event=row.event_id,
             type=row.type,
         )
-        return self._append(row, fact, derived_id(row.id, "parked", row.kind.value), self.actor, now)
+        return self._append(row, fact, self._command_id(row, "parked", row.kind.value), self.actor, now)
 
     def ended(self, row: Parked, now: datetime, by: str) -> Append:
         fact: Fact = ParkedRecordDropped(parked=row.id, event=row.event_id)
         if row.state is State.RELEASED:
             fact = ParkedRecordReleased(parked=row.id, mended=row.mended is not None, event=row.event_id)
-        return self._append(row, fact, ended_id(row), by, now)
+        return self._append(row, fact, self.ended_id(row), by, now)
+
+    def ended_id(self, row: Parked) -> UUID:
+        """The command that ends a parked record; it ends once."""
+        return self._command_id(row, "ended")
+
+    def _command_id(self, row: Parked, *what: str) -> UUID:
+        """Several services may park the same record, and each says so in its own name."""
+        return derived_id(row.id, self._contract.owner, *what)
 
     def _append(self, row: Parked, fact: Fact, command_id: UUID, actor: str, now: datetime) -> Append:
         type_, version, data = self._contract.encode(fact)
@@ -236,11 +244,6 @@ class Announcing:
             basis=None,
             occurred_at=now,
         )
-
-
-def ended_id(row: Parked) -> UUID:
-    """The command that ends a parked record; it ends once."""
-    return derived_id(row.id, "ended")
 
 
 async def fetch_rows(database: Database, where: str, *arguments: Any) -> list[Parked]:
