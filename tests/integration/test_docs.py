@@ -26,8 +26,8 @@ from infra.local.ports import random_free
 ROOT = project_root()
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 RUN = tuple(path for path in DOCUMENTS if "```sh" in path.read_text())
-BRING_UP_SECONDS_MAX = 400
-DOCUMENT_SECONDS_MAX = 400
+BRING_UP_SECONDS_MAX = 600
+DOCUMENT_SECONDS_MAX = 600
 SKIPPED = {
     "make demo": "the fixture has run what it runs, `baton demo`, on a state of its own",
     "make test": "this very test is part of it",
