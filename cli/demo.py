@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from cli.platform import AsJson, PortBase
 from cli.rebuild import check_everything
+from cli.replay import PLAIN_COLUMNS
 from cli.standing import standing
 from demo import imports, rulebook
 from demo.stage import MONDAY, Stage, StoryFailed
@@ -140,7 +142,8 @@ def _print(platform: Platform, told: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return
-    say = Console(highlight=False, markup=False).print
+    width = None if sys.stdout.isatty() else PLAIN_COLUMNS
+    say = Console(highlight=False, markup=False, width=width).print
     say(f"\nStory “{told['story']}” came out: {len(told['checks'])} checks, legs in minutes {told['legs_minutes']}")
     for verdict in told.get("verdicts", []):
         ours, theirs = list(verdict["ours"].values()), list(verdict["theirs"].values())
