@@ -14,14 +14,13 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
-from uuid import UUID
+from typing import Protocol
 
 import asyncpg
 from opentelemetry import trace
 
 from libs.events.clock import Clock, Reading
-from libs.events.entries import id_at
+from libs.events.due import DueRow, Firing, Limit, Mark, Marks, RowMark, command_id, first_of_each, mark_of
 from libs.events.errors import Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal
@@ -59,47 +58,6 @@ class Watermarks(Protocol):
     def watermarks(self) -> Mapping[str, Watermark]: ...
 
 
-class Limit(NamedTuple):
-    """Rows of a timeline may fire up to `until`; confirmed, or because a source was silent for the grace."""
-
-    tenant: str | None
-    timeline: str
-    until: datetime
-    confirmed: bool
-
-
-class Mark(NamedTuple):
-    """All sources have passed the instant `at`; what came up to then was noted by `position`."""
-
-    at: datetime
-    position: int
-
-
-class Marks:
-    """The newest mark that views and reactions have come to. The one that is next stays until they have, whatever newer
-    ones come meanwhile: under a steady load a mark that is always the newest would never be reached.
-    """
-
-    def __init__(self) -> None:
-        self._next: Mark | None = None
-        self._reached: Mark | None = None
-
-    def reached(self, newest: Mark | None, done: int) -> Mark | None:
-        """`done`: the position up to which everything is folded and reacted to."""
-        for mark in (self._next, newest):
-            if mark is not None and done >= mark.position and (self._reached is None or mark.at >= self._reached.at):
-                self._reached = mark
-        if self._next is None or done >= self._next.position:
-            self._next = newest if newest is not None and done < newest.position else None
-        return self._reached
-
-
-class DueRow(NamedTuple):
-    tenant: str
-    key: tuple[Any, ...]
-    row: Any
-
-
 class Timekeeper:
     """Fires one service's timers until it is stopped; one process does it at a time."""
 
@@ -121,7 +79,9 @@ class Timekeeper:
         self._handler, self._listener, self._clock, self._pool = handler, listener, clock, pool
         self._started = time.monotonic()
         self._marks: dict[tuple[str, bool], Marks] = {}
-        self.stuck: dict[tuple[str, str, tuple[Any, ...], datetime, int], str] = {}
+        self._subjects = {handle.command: handle.subject or handle.key for handle in service.commands}
+        self._after = 0
+        self.stuck: dict[RowMark, str] = {}
         self.lateness_s = 0.0
 
     async def run(self) -> None:
@@ -139,13 +99,32 @@ class Timekeeper:
         return POLL_S_MAX if due is None else min(max((due - reading).total_seconds(), POLL_S_MIN), POLL_S_MAX)
 
     async def step(self) -> bool:
-        """Fire one batch of each timer; False when nothing was due."""
-        reading = await self._clock.read()
-        fired = False
+        """Fire what is due, of each subject the earliest instant; False when nothing was.
+
+        What is due later for the same subject waits until all that came of it is folded and reacted to.
+        """
+        reading, known = await self._clock.read(), self._listener.watermarks()
+        done = min(await self._reactor.position(), await self._projector.position())
+        if done < self._after:
+            return False
+        found = []
         for timer in self._service.timers:
-            for limit in await self._limits(timer, reading):
-                fired |= await self._fire(timer, limit, reading)
-        return fired
+            for limit in await self._limits(timer, reading, known, done):
+                found.append([Firing(timer, due, limit) for due in await self._due(timer, limit)])
+        firings, more = first_of_each(found, BATCH_ROWS_MAX, self._about)
+        if not firings:
+            return False
+        last = await self._fire(firings, reading)
+        self._after = last if more else 0
+        return True
+
+    def _about(self, firing: Firing) -> object:
+        """What the row is about: nothing of one subject may overtake another of it."""
+        try:
+            command = firing.timer.command(firing.due.row)
+            return firing.due.tenant, self._subjects[type(command)](command)
+        except Exception:  # noqa: BLE001 - it is made again when it fires, and there it is on record
+            return mark_of(firing.timer, firing.due)
 
     async def next_due(self) -> datetime | None:
         """The nearest due instant on the domain clock, None when nothing waits (stuck rows left out)."""
@@ -165,12 +144,11 @@ class Timekeeper:
             count += len(await self._due(timer, Limit(None, "", reading.fire_until, confirmed=True)))
         return count
 
-    async def _limits(self, timer: Timer, reading: Reading) -> list[Limit]:
+    async def _limits(self, timer: Timer, reading: Reading, known: Mapping[str, Watermark], done: int) -> list[Limit]:
         """How far each timeline may fire, by the clock and by what the sources have announced."""
-        passed, timelines = await self._passed(timer), await self._timelines(timer)
-        silent = timer.grace_s is not None and self._silent_s(timer) > timer.grace_s
+        passed, timelines = await self._passed(timer, known), await self._timelines(timer)
+        silent = timer.grace_s is not None and self._silent_s(timer, known) > timer.grace_s
         noted = Mark(reading.fire_until, await self._journal.position()) if silent else None
-        done = min(await self._reactor.position(), await self._projector.position())
         limits = []
         mark = self._marks.setdefault((timer.name, True), Marks()).reached(passed, done)
         if mark is not None:
@@ -184,9 +162,8 @@ class Timekeeper:
             limits.append(Limit(None, "", mark.at, confirmed=False))  # what is on record here comes first all the same
         return limits
 
-    async def _passed(self, timer: Timer) -> Mark | None:
+    async def _passed(self, timer: Timer, known: Mapping[str, Watermark]) -> Mark | None:
         """The instant that all sources have passed, and the position by which all of it was noted."""
-        known = self._listener.watermarks()
         if not timer.sources:
             head = await self._journal.head()
             return Mark(head.instant, head.position)
@@ -196,8 +173,7 @@ class Timekeeper:
             return None
         return Mark(min(at for at, _ in instants), max(position for _, position in instants))
 
-    def _silent_s(self, timer: Timer) -> float:
-        known = self._listener.watermarks()
+    def _silent_s(self, timer: Timer, known: Mapping[str, Watermark]) -> float:
         heard = [known[source].silent_since if source in known else None for source in timer.sources]
         return max((time.monotonic() - (self._started if at is None else at) for at in heard), default=0.0)
 
@@ -226,30 +202,29 @@ class Timekeeper:
             DueRow(record["tenant"], tuple(record[name] for name in timer.view.key), table.decode(record))
             for record in records
         ]
-        return [due for due in rows if _mark(timer, due) not in self.stuck]
+        return [due for due in rows if mark_of(timer, due) not in self.stuck]
 
-    async def _fire(self, timer: Timer, limit: Limit, reading: Reading) -> bool:
-        rows = await self._due(timer, limit)
-        if not rows:
-            return False
+    async def _fire(self, firings: Sequence[Firing], reading: Reading) -> int:
+        """Fire these in order; the position by which what came of it is on record."""
         last = 0
-        with _tracer.start_as_current_span(f"fire {timer.name}", attributes={"baton.rows": len(rows)}):
-            for _, together in itertools.groupby(rows, key=lambda due: due.row.due_at):
-                last = max(last, await self._fire_together(timer, list(together), limit))
-        self.lateness_s = max(0.0, (reading.now - rows[-1].row.due_at).total_seconds()) if not limit.timeline else 0.0
+        with _tracer.start_as_current_span("fire timers", attributes={"baton.rows": len(firings)}):
+            for _, together in itertools.groupby(firings, key=lambda firing: firing.at):
+                last = max(last, await self._fire_together(list(together)))
+        by_clock = [firing.at for firing in firings if not firing.limit.timeline]
+        self.lateness_s = max(0.0, (reading.now - by_clock[-1]).total_seconds()) if by_clock else 0.0
         await self._projector.wait(max(last, await self._journal.position()), FOLD_WITHIN_S)
-        await self._note_stuck(timer, limit, rows)
-        return True
+        await self._note_stuck(firings)
+        return last
 
-    async def _fire_together(self, timer: Timer, rows: Sequence[DueRow], limit: Limit) -> int:
+    async def _fire_together(self, firings: Sequence[Firing]) -> int:
         room = asyncio.Semaphore(AT_ONCE_MAX)
 
-        async def one(due: DueRow) -> int:
+        async def one(firing: Firing) -> int:
             async with room:
-                return await self._fire_one(timer, due, limit)
+                return await self._fire_one(*firing)
 
         async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(one(due)) for due in rows]
+            asked = [tasks.create_task(one(firing)) for firing in firings]
         return max(task.result() for task in asked)
 
     async def _fire_one(self, timer: Timer, due: DueRow, limit: Limit) -> int:
@@ -259,7 +234,7 @@ class Timekeeper:
                     command=timer.command(due.row),
                     tenant=due.tenant,
                     actor=f"{self._service.name}/{timer.name}",
-                    command_id=_command_id(self._service.name, timer, due),
+                    command_id=command_id(self._service.name, timer, due),
                     at=due.row.due_at,
                     expected=due.row.stream_version,
                     confirmed=limit.confirmed,
@@ -278,22 +253,14 @@ class Timekeeper:
             return 0
         return answer.position
 
-    async def _note_stuck(self, timer: Timer, limit: Limit, fired: Sequence[DueRow]) -> None:
+    async def _note_stuck(self, fired: Sequence[Firing]) -> None:
         """A row that is due exactly as before, with everything folded, would fire for ever: set aside, and said so."""
-        before = {_mark(timer, due) for due in fired}
-        for due in await self._due(timer, limit):
-            if _mark(timer, due) in before:
-                if len(self.stuck) >= STUCK_MAX:
-                    raise RuntimeError(f"more than {STUCK_MAX} timers stay due after firing; look at {timer.name}")
-                self.stuck[_mark(timer, due)] = f"{timer.name} {due.key} stays due at {due.row.due_at.isoformat()}"
-                _log.error("timer %s: row %s stays due after it fired; it is set aside", timer.name, due.key)
-
-
-def _mark(timer: Timer, due: DueRow) -> tuple[str, str, tuple[Any, ...], datetime, int]:
-    return timer.name, due.tenant, due.key, due.row.due_at, due.row.stream_version
-
-
-def _command_id(service: str, timer: Timer, due: DueRow) -> UUID:
-    key = "/".join(str(part) for part in due.key)
-    at = due.row.due_at
-    return id_at(at, service, timer.name, due.tenant, key, at.isoformat(), str(due.row.stream_version))
+        before = {mark_of(firing.timer, firing.due) for firing in fired}
+        for timer, limit in dict.fromkeys((firing.timer, firing.limit) for firing in fired):
+            for due in await self._due(timer, limit):
+                mark = mark_of(timer, due)
+                if mark in before and mark not in self.stuck:
+                    if len(self.stuck) >= STUCK_MAX:
+                        raise RuntimeError(f"more than {STUCK_MAX} timers stay due after firing; look at {timer.name}")
+                    self.stuck[mark] = f"{timer.name} {due.key} stays due at {due.row.due_at.isoformat()}"
+                    _log.error("timer %s: row %s stays due after it fired; it is set aside", timer.name, due.key)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -36,10 +36,14 @@ from libs.events.tests.errands import (
     ERRANDS,
     SERVICE,
     ErrandDone,
+    ErrandForgotten,
     ErrandGiven,
+    ErrandPassedOn,
     FinishErrand,
+    ForgetErrand,
     GiveErrand,
     PassOn,
+    Reminder,
 )
 from libs.events.timers import Timer
 from libs.events.views import Look, View, on
@@ -176,6 +180,61 @@ async def test_a_timer_that_fails_is_set_aside_and_others_fire(database: Databas
         assert [e.subject for e in entries if e.type == "errands.ErrandForgotten"] == [good]
         assert [key[2] for key in service.timekeeper.stuck] == [(broken,)]
         assert await service.timekeeper.next_due() is None, "the clock does not stop for it again"
+
+
+async def test_after_a_stand_still_the_timers_of_one_subject_fire_in_the_order_of_their_instants(
+    database: Database,
+) -> None:
+    def due(in_s: int) -> Callable[..., Reminder]:
+        def fold(row: Reminder | None, fact: ErrandGiven, entry: Entry) -> Reminder:
+            return Reminder(fact.errand, entry.occurred_at + timedelta(seconds=in_s), entry.version, "")
+
+        return fold
+
+    def kept(row: Reminder | None, fact: Fact, entry: Entry) -> Reminder | None:
+        return None if row is None else Reminder(row.errand, row.due_at, entry.version, "")
+
+    def gone(row: Reminder | None, fact: Fact, entry: Entry) -> None:
+        return None
+
+    ends = View(
+        "ends",
+        1,
+        Reminder,
+        ("errand",),
+        (on(ErrandGiven, due(100)), on(ErrandPassedOn, kept), on(ErrandForgotten, gone)),
+    )
+    rungs = View(
+        "rungs",
+        1,
+        Reminder,
+        ("errand",),
+        (on(ErrandGiven, due(30)), on(ErrandPassedOn, gone), on(ErrandForgotten, gone)),
+    )
+    timers = (
+        Timer("end", ends, lambda row: ForgetErrand(errand=row.errand), sources=()),
+        Timer("rung", rungs, lambda row: PassOn(errand=row.errand, to=str(row.errand)), sources=()),
+    )
+    played = replace(SERVICE, views=(*SERVICE.views, ends, rungs), timers=timers)
+    async with errands(database, played) as service:
+        start = (await service.clock.read()).now
+        await service.clock.hold(start)
+        given = [new_id() for _ in range(3)]
+        for errand in given:
+            await service.ask(GiveErrand(errand=errand, to="ann"))
+        await service.clock.hold(start + timedelta(hours=1))
+        await service.clock.fire()
+        async with service.working():
+            await until(lambda: _fired(service, 6), "both timers of each have fired")
+        entries = (await service.journal.read(0, 100))[3:]
+        for errand in given:
+            told = [entry.type for entry in entries if entry.subject == errand]
+            assert told == ["errands.ErrandPassedOn", "errands.ErrandForgotten"]
+        assert service.timekeeper.stuck == {}
+
+
+async def _fired(service: Errands, count: int) -> bool:
+    return await service.journal.position() == 3 + count
 
 
 async def test_a_reaction_whose_value_no_column_can_hold_is_parked(database: Database) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.events.due import DueRow, Firing, Limit, Mark, Marks, command_id, first_of_each
 from libs.events.tests.errands import REMINDERS, SERVICE, Reminder
-from libs.events.timekeeper import DueRow, Mark, Marks, _command_id
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -40,8 +41,45 @@ def test_under_a_steady_load_marks_are_reached_though_the_newest_never_is(lag: i
 def test_a_row_that_is_due_again_at_the_same_instant_is_another_command() -> None:
     def asked(version: int) -> UUID:
         row = Reminder(UUID(int=1), START, version, "")
-        return _command_id("errands", SERVICE.timers[0], DueRow("main", (row.errand,), row))
+        return command_id("errands", SERVICE.timers[0], DueRow("main", (row.errand,), row))
 
     assert REMINDERS is SERVICE.timers[0].view
     assert asked(1) == asked(1)
     assert asked(1) != asked(2)
+
+
+def firing(name: str, subject: int, minute: int, *, confirmed: bool = True) -> Firing:
+    timer, due_at = replace(SERVICE.timers[0], name=name), START + timedelta(minutes=minute)
+    row = Reminder(UUID(int=subject), due_at, 1, "")
+    return Firing(timer, DueRow("main", (row.errand,), row), Limit(None, "", due_at, confirmed))
+
+
+def about(each: Firing) -> object:
+    return each.due.key
+
+
+def test_nothing_overtakes_what_is_due_earlier_for_the_same_subject_whichever_timer_it_is_of() -> None:
+    breach, other, rung = firing("clock", 1, 100), firing("clock", 2, 90), firing("rung", 1, 30)
+    assert first_of_each([[other, breach], [rung]], 500, about) == ([rung, other], True)
+    assert first_of_each([[breach]], 500, about) == ([breach], False)
+    together = [firing("clock", 1, 30), rung]
+    assert first_of_each([together[:1], together[1:]], 500, about) == (together, False)
+
+
+def test_nothing_is_fired_beyond_what_is_known_of_a_timer_with_more_rows() -> None:
+    full = [firing("rung", number, number) for number in range(3)]
+    late, early = firing("clock", 7, 60), firing("clock", 8, 1)
+    fired, more = first_of_each([[early, late], full], 3, about)
+    assert late not in fired
+    assert {early, *full} == set(fired)
+    assert more
+
+
+def test_a_row_fires_once_and_confirmed_if_it_may() -> None:
+    sure, unsure = firing("clock", 1, 5), firing("clock", 1, 5, confirmed=False)
+    assert first_of_each([[sure], [unsure]], 500, about) == ([sure], False)
+
+
+def test_many_subjects_with_instants_of_their_own_fire_in_one_step() -> None:
+    rows = [firing("clock", number, number) for number in range(500)]
+    assert first_of_each([rows], 501, about) == (rows, False)
