@@ -63,12 +63,16 @@ class Ask:
 
 @dataclass
 class Clients:
-    """Asks, and writes every answer to `log`. `stalls_s`: how long each answer took, retries included."""
+    """Asks, and writes every answer to `log`. `stalls_s`: how long each answer took, retries included.
+
+    `faults`: answers that say that something is wrong inside (500), where "try again soon" (503) is meant.
+    """
 
     platform: Platform
     log: Path
     counts: Counter[str] = field(default_factory=Counter)
     stalls_s: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
     async def __aenter__(self) -> Clients:
         self._bearers: dict[str, str] = {}
@@ -100,6 +104,8 @@ class Clients:
                     return self._noted(ask, answer, tries, time.monotonic() - started)
                 seen = answer.text
                 self.counts[f"answered {answer.status_code}"] += 1
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    self.faults.append(f"{ask.service}{ask.path} {answer.status_code} {answer.text}")
             await asyncio.sleep(AGAIN_SECONDS)
         raise NoAnswer(f"{ask} has no answer after {tries} tries: {seen}")
 
