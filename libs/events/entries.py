@@ -7,7 +7,7 @@ import os
 import re
 import time
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeGuard
 from uuid import UUID, uuid5
 
 import msgspec
@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.type.partition(".")[0]
 
 
-def is_tenant(name: object) -> bool:
+def is_tenant(name: object) -> TypeGuard[str]:
     """Whether a tenant may be called this. Ids are made of `tenant/…`: with a slash in it, two could share one."""
     return isinstance(name, str) and _TENANT.fullmatch(name) is not None
 
