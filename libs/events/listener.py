@@ -23,6 +23,7 @@ from libs.events.judging import ANYTHING, Judge, Place, Raw, Verdict
 from libs.events.parking import Database, Parking
 from libs.events.receiving import Receiver, ReceiverState
 from libs.events.service import Service
+from libs.events.watermarks import SharedWatermarks
 
 ROLE = "listener"
 STARTING_TOGETHER_S = 60
@@ -42,12 +43,15 @@ class Listener:
     def __init__(self, service: Service, journal: Journal, *, dsn: str, kafka: str, parking: Parking) -> None:
         self._hearing = _Hearing(service, journal)
         self._receiver = Receiver(service.contract, journal, self._hearing, dsn=dsn, kafka=kafka, parking=parking)
+        self._shared = SharedWatermarks([contract.owner for contract in service.hears], dsn, self._own)
 
     async def run(self) -> None:
         """Listen for ever, leading or standing by; a service that hears nobody only waits to be ended."""
         if not self._hearing.topics:
             await asyncio.Event().wait()
-        await self._receiver.run()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._receiver.run())
+            both.create_task(self._shared.run())
 
     def state(self) -> ReceiverState:
         return self._receiver.state()
@@ -57,9 +61,16 @@ class Listener:
         return by_owner(self._receiver.places())
 
     def watermarks(self) -> dict[str, heads.Watermark]:
-        """Per owner how far everything it said was heard."""
+        """Per owner how far everything it said was heard, by this process or by the one that listens for it."""
+        return self._shared.watermarks()
+
+    def _own(self) -> tuple[int, dict[str, heads.Watermark]] | None:
+        term = self._receiver.term
+        if term is None:
+            return None
         pending = self._receiver.state().pending
-        return self._hearing.fulfilment.watermarks({_owner(topic): count for topic, count in pending.items()})
+        counts = {_owner(topic): count for topic, count in pending.items()}
+        return term, self._hearing.fulfilment.watermarks(counts)
 
 
 class _Hearing:

@@ -64,6 +64,11 @@ class Receiver:
             dict(term.desk.pending),
         )
 
+    @property
+    def term(self) -> int | None:
+        """The term in which this process leads; None while another does."""
+        return self._term.desk.lead.term if self._term else None
+
     def places(self) -> dict[Partition, Place]:
         """How far each partition was heard; empty while another process listens."""
         return dict(self._term.desk.places) if self._term else {}

@@ -175,7 +175,7 @@ class Timekeeper:
 
     def _silent_s(self, timer: Timer, known: Mapping[str, Watermark]) -> float:
         heard = [known[source].silent_since if source in known else None for source in timer.sources]
-        return max((time.monotonic() - (self._started if at is None else at) for at in heard), default=0.0)
+        return max((time.monotonic() - max(self._started, at or 0.0) for at in heard), default=0.0)
 
     async def _timelines(self, timer: Timer) -> list[tuple[str, str, datetime, datetime]]:
         if timer.timelines is None:

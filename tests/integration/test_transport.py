@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from infra.local.databases import Database
 from libs.events.errors import Diverged
+from libs.events.listener import Listener
 from libs.events.publisher import Publisher
 from tests.integration.speakers import (
     Hearer,
@@ -236,6 +238,41 @@ async def test_a_lost_record_holds_its_partition_back_until_it_is_published_agai
         await hearer.caught_up(speaker)
     of_subject = [entry for entry in await hearer.heard() if entry.subject == subject]
     assert told(of_subject) == told([entry for entry in await speaker.decided() if entry.subject == subject])
+
+
+async def test_a_process_that_stands_by_knows_how_far_the_other_one_has_heard(world: World) -> None:
+    """Its timekeeper may be the one that leads: it must not take owners for silent that the other process hears."""
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    standby = hearer.new_listener()
+    async with running(speaker.publisher):
+        async with running(hearer.listener):
+            await speaker.say(uuid4(), Said(1))
+            await hearer.caught_up(speaker)
+            async with running(standby):
+                head = await speaker.journal.head()
+
+                async def known() -> bool:
+                    mark = standby.watermarks()[speaker.owner]
+                    return mark.at is not None and mark.at >= head.instant
+
+                await until(known)
+                assert not standby.state().leading
+                mark = standby.watermarks()[speaker.owner]
+                assert mark.position == await hearer.journal.position()
+                assert mark.silent_since is not None
+                assert time.monotonic() - mark.silent_since < 10
+        # who takes over has heard nothing itself so far, and goes by what was known
+        later = hearer.new_listener()
+        async with running(later):
+            await until(lambda: _leads(later))
+            taken_over = later.watermarks()[speaker.owner]
+            assert taken_over.at is not None
+            assert taken_over.at >= head.instant
+
+
+async def _leads(listener: Listener) -> bool:
+    return listener.state().leading
 
 
 async def test_a_lost_record_can_be_given_up(world: World) -> None:
