@@ -48,6 +48,6 @@ def test_an_advance_that_was_interrupted_halfway_can_be_asked_again(due: int | N
             found["timers"]["next_due"] = (START + timedelta(minutes=due)).isoformat()
         return found
 
-    services.get = get  # type: ignore[method-assign]
+    services.get = get  # type: ignore[method-assign]  # a service that becomes due on the way
     rest.advance(cast("Doors", services), START + timedelta(minutes=60))
     assert set(services.held.values()) == {START + timedelta(minutes=60)}
