@@ -33,6 +33,7 @@ class Verbs:
     """`baton("replay", "--case", "STORY1")` of the platform with this state."""
 
     state: Path
+    ends_within_s: float = ENDS_WITHIN_S
 
     def __call__(self, *arguments: str) -> Ended:
         ended = subprocess.run(
@@ -41,6 +42,6 @@ class Verbs:
             env={**os.environ, "BATON_STATE": str(self.state), "COLUMNS": "400"},
             capture_output=True,
             text=True,
-            timeout=ENDS_WITHIN_S,
+            timeout=self.ends_within_s,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
