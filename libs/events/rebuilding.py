@@ -6,6 +6,7 @@ the comparison. Reactions and effects are no part of it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any
 
@@ -19,6 +20,8 @@ from libs.events.tables import Session, Table, table_of
 from libs.events.views import View
 
 DIFFERENCES_MAX = 20
+# Folding holds no lock of the journal, so it may take longer between two statements than who does.
+_PATIENT = "set local idle_in_transaction_session_timeout = '60s'"
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,7 @@ async def _rebuild(
             await beside.create(connection)
             position = await _catch_up(connection, live, beside, decoder, journal)
             async with connection.transaction():
+                await connection.execute(_PATIENT)
                 until = await _reached(connection, live, "for update")
                 await _fold_until(connection, beside, decoder, journal, position, until)
                 result = await _compare(connection, service, live, beside, until)
@@ -65,10 +69,12 @@ async def _rebuild(
                     await _swap(connection, live, beside)
             return result
         finally:
-            try:
-                await beside.drop(connection)
-            finally:  # the pool keeps sessions as they are: the lock would stay for ever
-                await connection.execute("select pg_advisory_unlock(hashtext($1))", live.name)
+            # A connection that is gone has let go of the lock, and the next rebuild drops what is left.
+            with contextlib.suppress(asyncpg.InterfaceError):
+                try:
+                    await beside.drop(connection)
+                finally:  # the pool keeps sessions as they are: the lock would stay for ever
+                    await connection.execute("select pg_advisory_unlock(hashtext($1))", live.name)
 
 
 async def _reached(connection: Session, live: Table[Any], lock: str = "") -> int:
@@ -91,8 +97,10 @@ async def _catch_up(
     position = 0
     while position + BATCH_ENTRIES_MAX <= await _reached(connection, live):
         entries = await journal.read(position, BATCH_ENTRIES_MAX)
+        batch = decoder.decode(entries)
         async with connection.transaction():
-            await fold_batch(connection, beside, decoder.decode(entries))
+            await connection.execute(_PATIENT)
+            await fold_batch(connection, beside, batch)
         position = entries[-1].position
     return position
 
