@@ -51,6 +51,11 @@ class Operation:
         kinds = {each["name"]: example(self, each["schema"]) for each in self.parameters if each["in"] == "path"}
         return self.path.format(**(kinds | values))
 
+    def question(self) -> Json:
+        """What must stand in the query."""
+        wanted = [each for each in self.parameters if each["in"] == "query" and each["required"]]
+        return {each["name"]: example(self, each["schema"]) for each in wanted}
+
     def resolved(self, schema: Json) -> Json:
         """The schema behind its reference, or behind the one of several that is an object."""
         if "$ref" in schema:

@@ -230,7 +230,7 @@ def test_questions_of_the_wrong_kind_are_422(careless: Careless, everywhere: lis
         names = {parameter["name"] for parameter in each.parameters if parameter["in"] == "query"}
         for name in names & wrong.keys():
             for value in wrong[name]:
-                answer = careless.send(each, params={name: value})
+                answer = careless.send(each, params=each.question() | {name: value})
                 if name == "cursor" and answer.status_code == 200:
                     assert "row" in answer.json(), f"{each.name}: only what shows one row has no pages"
                     continue

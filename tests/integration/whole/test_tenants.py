@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -135,46 +135,60 @@ async def test_the_database_itself_shows_a_tenant_only_its_own_rows(platform_tol
     assert seen > 100
 
 
-@pytest.fixture
-def neighbours(platform_told: Platform, case: str) -> Iterator[Doors]:
-    """The doors of a tenant that works by the same rules, for itself."""
-    with ExitStack() as opened:
-        doors = opened.enter_context(open_doors(platform_told, OTHER))
+COMPLAINT = {
+    "specversion": "1.0",
+    "id": "complaint-1",
+    "source": "web-shop",
+    "type": "baton.request.received.v1",
+    "data": {"reference": REFERENCE, "template": "complaint", "category": "quality", "title": "scratches"},
+}
+"""By source, id and reference the same as the first tenant's, and yet another."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    doors: Doors
+    taken: Any
+    untouched: Any
+    """What the first tenant's history told before they came."""
+
+
+@pytest.fixture(scope="module")
+def neighbours(platform_told: Platform, stage: Stage, case: str) -> Iterator[Neighbours]:
+    """A tenant that works by the same rules, for itself, and gets a complaint of the same name."""
+    with open_doors(platform_told, OTHER) as doors:
+        untouched = stage.auditor().get("audit", f"/v1/cases/{REFERENCE}/history")["entries"]
         ops = doors.as_("ops", "ops-9")
-        for calls in (list(rulebook.organisation()), list(rulebook.templates())):
+        for calls in (rulebook.organisation(), rulebook.templates()):
             for call in calls:
                 ops.post(call.service, call.path, call.body)
-            wait_rest(opened.enter_context(open_doors(platform_told)))
-        yield doors
+            wait_rest(stage.doors)
+        shop = doors.as_("integration", "web-shop")
+        taken = shop.post("gateway", "/events", COMPLAINT, content_type="application/cloudevents+json")
+        wait_rest(stage.doors)
+        yield Neighbours(doors, taken, untouched)
 
 
-def test_the_same_reference_in_another_tenant_is_another_case(neighbours: Doors, stage: Stage, case: str) -> None:
-    before = stage.auditor().get("audit", f"/v1/cases/{REFERENCE}/history")["entries"]
-    received = {
-        "specversion": "1.0",
-        "id": "complaint-1",
-        "source": "web-shop",
-        "type": "baton.request.received.v1",
-        "data": {"reference": REFERENCE, "template": "complaint", "category": "quality", "title": "scratches"},
-    }
-    taken = neighbours.as_("integration", "web-shop").post(
-        "gateway", "/events", received, content_type="application/cloudevents+json"
-    )
-    assert taken["result"] == "accepted", "the same source and id, but of another tenant"
+def test_the_same_reference_in_another_tenant_is_another_case(neighbours: Neighbours, stage: Stage, case: str) -> None:
+    taken = neighbours.taken
+    assert taken["result"] == "accepted"
     assert taken["subject"] == str(entity_id(OTHER, "case", f"web-shop/{REFERENCE}")) != case
-    wait_rest(stage.doors)
-    (theirs,) = neighbours.as_("frontend", "svc-1").rows("tasks", "/v1/cases", reference=REFERENCE)
+    (theirs,) = neighbours.doors.as_("frontend", "svc-1").rows("tasks", "/v1/cases", reference=REFERENCE)
     (ours,) = stage.person("svc-1").rows("tasks", "/v1/cases", reference=REFERENCE)
     assert (theirs["case_id"], theirs["title"], theirs["state"]) == (taken["subject"], "scratches", "opened")
     assert (ours["case_id"], ours["title"], ours["state"]) == (case, "veneer blisters", "closed")
-    history = neighbours.as_("auditor", "auditor-9").get("audit", f"/v1/cases/{REFERENCE}/history")
+
+
+def test_each_tenant_has_a_history_of_its_own(neighbours: Neighbours, stage: Stage, case: str) -> None:
+    history = neighbours.doors.as_("auditor", "auditor-9").get("audit", f"/v1/cases/{REFERENCE}/history")
     assert {entry["what"]["type"] for entry in history["entries"]} >= {"gateway.RequestReceived", "tasks.CaseOpened"}
-    assert (history["case_id"], history["legs"]) == (taken["subject"], [])
-    assert stage.auditor().get("audit", f"/v1/cases/{REFERENCE}/history")["entries"] == before
+    assert (history["case_id"], history["legs"]) == (neighbours.taken["subject"], [])
+    assert stage.auditor().get("audit", f"/v1/cases/{REFERENCE}/history")["entries"] == neighbours.untouched
 
 
-def test_letters_stay_within_their_tenant(neighbours: Doors, stage: Stage, case: str) -> None:
-    theirs = list(neighbours.as_("frontend", "prod-1").rows("notify", "/v1/inbox"))
-    ours = stage.person("prod-1").rows("notify", "/v1/inbox")
-    assert {row["case_id"] for row in ours} == {case}
-    assert case not in {row["case_id"] for row in theirs}
+def test_letters_stay_within_their_tenant(neighbours: Neighbours, stage: Stage, case: str) -> None:
+    theirs = {row["case_id"] for row in neighbours.doors.as_("frontend", "svc-1").rows("notify", "/v1/inbox")}
+    ours = {row["case_id"] for row in stage.person("svc-1").rows("notify", "/v1/inbox")}
+    assert theirs == {neighbours.taken["subject"]}
+    assert case in ours
+    assert not theirs & ours
