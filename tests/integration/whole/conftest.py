@@ -5,7 +5,7 @@ The tests leave it as they found it, or add what is of no matter to the others: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -52,6 +52,3 @@ def baton(platform_told: Platform) -> Verbs:
 
 def _silent(line: str) -> None:
     """A stage says what happens; a test only looks at what came of it."""
-
-
-Launch = Callable[[Wishes], Platform]
