@@ -21,7 +21,7 @@ from libs.events.appends import ANY, Append
 from libs.events.broker import describe, partitions_of, read_on
 from libs.events.contract import Contract, Kind
 from libs.events.entries import Entry, Fact, derived_id, new_id, stream_id
-from libs.events.journal import Journal
+from libs.events.journal import READ_ENTRIES_MAX, Journal
 from libs.events.listener import Listener
 from libs.events.parking import Parking
 from libs.events.publisher import Publisher
@@ -113,7 +113,7 @@ class Speaker:
         return appended.position
 
     async def decided(self) -> list[Entry]:
-        return await self.journal.read_decided(0, 10_000)
+        return await every(self.journal.read_decided, lambda entry: entry.sequence or 0)
 
     async def published(self) -> None:
         """Waits until everything decided so far is in the topic and announced."""
@@ -222,7 +222,8 @@ class Hearer:
         return Listener(self.service, self.journal, dsn=self.database.url, kafka=self.kafka, parking=self.parking)
 
     async def heard(self) -> list[Entry]:
-        return [entry for entry in await self.journal.read(0, 10_000) if entry.sequence is None]
+        noted = await every(self.journal.read, lambda entry: entry.position)
+        return [entry for entry in noted if entry.sequence is None]
 
     async def caught_up(self, speaker: Speaker, within_s: float = WITHIN_S) -> None:
         """Waits until everything that the speaker announced by now was heard."""
@@ -273,6 +274,14 @@ def seeded() -> random.Random:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     return random.Random(seed)
+
+
+async def every(read: Callable[[int, int], Awaitable[list[Entry]]], place: Callable[[Entry], int]) -> list[Entry]:
+    """All entries, page after page."""
+    entries: list[Entry] = []
+    while page := await read(place(entries[-1]) if entries else 0, READ_ENTRIES_MAX):
+        entries += page
+    return entries
 
 
 def told(entries: Sequence[Entry]) -> list[tuple[UUID, bytes]]:
