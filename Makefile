@@ -55,10 +55,10 @@ check: setup  ## format, lint, types, import rules, house rules
 test: test-pure test-platform  ## all tests but the long ones
 
 test-pure: setup  ## tests that need no platform (seconds)
-	$(BIN)/pytest -q -m "not platform and not long" --ignore=tests/house $(ARGS)
+	$(BIN)/pytest -q -m "not platform and not long" --ignore=tests/house --ignore=tests/integration $(ARGS)
 
 test-platform: setup  ## tests on the real Kafka and PostgreSQL
-	$(BIN)/pytest -m "platform and not long" $(ARGS)
+	$(BIN)/pytest -m "not long" tests/integration $(ARGS)
 
 test-long: setup  ## randomized and fault runs (each prints its seed)
 	$(BIN)/pytest -q --hypothesis-profile=long -m "hypothesis and not platform and not long" $(ARGS)
