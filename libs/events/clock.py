@@ -67,10 +67,11 @@ class Clock:
     async def hold(self, at: datetime) -> Reading:
         """Stand still at `at`, without firing anything that this makes due.
 
-        It never moves back behind where it was held or behind what is on record; an empty journal takes any instant.
+        It never moves back behind where it was held, nor behind both what is on record and its own now; an empty
+        journal takes any instant. (What a neighbour ahead of it said is on record at the neighbour's instant.)
         """
         reading = await self.read()
-        earliest = reading.held_at or await self._pool.fetchval(_LAST_NOTED)
+        earliest = reading.held_at or (min(self._last_noted, reading.now) if self._last_noted else None)
         if earliest is not None and at < earliest:
             raise Refusal(
                 "clock-moves-forward",

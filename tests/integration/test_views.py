@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -24,6 +25,7 @@ from libs.events.tests.errands import (
     SayThanks,
 )
 from tests.integration.errands_service import DEADLINE_S, Errands, errands, now, until
+from tests.integration.journal_probe import record
 
 pytestmark = pytest.mark.platform
 
@@ -264,6 +266,17 @@ async def test_the_clock_moves_only_forward_and_runs_on_from_where_it_stands(dat
         running = await service.clock.run_on()
         assert running.held_at is None
         assert 0 <= (running.now - later).total_seconds() < DEADLINE_S
+
+
+async def test_a_running_clock_can_be_held_where_a_neighbour_ahead_of_it_already_stands(database: Database) -> None:
+    async with errands(database) as service:
+        stand = now() + timedelta(seconds=30)
+        await service.journal.hear([record("ahead", stand)])
+        (entry,) = await service.journal.read(0, 10)
+        assert entry.noted_at > stand, "noted after its neighbour recorded it"
+        assert (await service.clock.hold(stand)).held_at == stand
+        with pytest.raises(Refusal, match="clock-moves-forward"):
+            await service.clock.hold(stand - timedelta(seconds=1))
 
 
 async def _is(service: Errands, count: int) -> bool:
