@@ -24,6 +24,8 @@ from libs.service.errors import RoleNeeded, SettingsError, Unauthenticated, shor
 
 Role = Literal["integration", "ops", "auditor", "frontend"]
 ROLES: frozenset[str] = frozenset(get_args(Role))
+LOCAL_ISSUER = "baton-local"
+AUDIENCE = "baton"
 PUBLIC_KEYS = "issuer.jwks.json"
 ALGORITHMS = ("Ed25519", "ES256")
 LEEWAY_S = 5

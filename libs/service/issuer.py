@@ -17,8 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
 
 from libs.events.entries import TENANT_CURE, is_tenant
-from libs.service.auth import PUBLIC_KEYS, ROLES
-from libs.service.settings import AUDIENCE, LOCAL_ISSUER
+from libs.service.auth import AUDIENCE, LOCAL_ISSUER, PUBLIC_KEYS, ROLES
 
 PRIVATE_KEY = "issuer.private.json"
 TOKEN_HOURS = 12

@@ -9,10 +9,8 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.service.auth import AUDIENCE, LOCAL_ISSUER
 from libs.service.errors import SettingsError, shorten
-
-LOCAL_ISSUER = "baton-local"
-AUDIENCE = "baton"
 
 
 class Settings(BaseSettings):

@@ -11,10 +11,9 @@ from fastapi import APIRouter
 
 from libs.service import operations
 from libs.service.app import create_app
-from libs.service.auth import Verifier
+from libs.service.auth import AUDIENCE, LOCAL_ISSUER, Verifier
 from libs.service.issuer import create_keys
 from libs.service.metrics import Metrics
-from libs.service.settings import AUDIENCE, LOCAL_ISSUER
 
 SERVICES = sorted(path.parent.name for path in Path(__file__).parents[2].glob("services/*/api.py"))
 

@@ -15,11 +15,10 @@ from infra.local.databases import Database
 from libs.events.heads import Watermark
 from libs.events.service import Service
 from libs.service.app import create_app
-from libs.service.auth import Role, Verifier
+from libs.service.auth import AUDIENCE, LOCAL_ISSUER, Role, Verifier
 from libs.service.doors import Checked, Doors
 from libs.service.issuer import create_keys, token
 from libs.service.metrics import Metrics
-from libs.service.settings import AUDIENCE, LOCAL_ISSUER
 from tests.integration.errands_service import Errands, errands
 
 

@@ -31,11 +31,10 @@ from libs.events.reading import BadQuestion
 from libs.events.reading import Page as ReadPage
 from libs.events.views import View
 from libs.service.app import create_app
-from libs.service.auth import Verifier
+from libs.service.auth import AUDIENCE, LOCAL_ISSUER, Verifier
 from libs.service.doors import Accepted, Ask, Checked, Doors, Page, Read, Shown, roles
 from libs.service.issuer import create_keys, token
 from libs.service.metrics import Metrics
-from libs.service.settings import AUDIENCE, LOCAL_ISSUER
 
 NOW = datetime(2026, 11, 2, 1, 40, tzinfo=UTC)
 STREAM = UUID(int=7)

@@ -12,9 +12,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
 from libs.service import issuer
-from libs.service.auth import PUBLIC_KEYS, Identity, Verifier
+from libs.service.auth import AUDIENCE, LOCAL_ISSUER, PUBLIC_KEYS, Identity, Verifier
 from libs.service.errors import RoleNeeded, SettingsError, Unauthenticated
-from libs.service.settings import AUDIENCE, LOCAL_ISSUER
 
 
 def verifier_of(keys: Path) -> Verifier:

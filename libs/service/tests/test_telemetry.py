@@ -11,10 +11,9 @@ import pytest
 from opentelemetry import trace
 
 from libs.service.app import create_app
-from libs.service.auth import Verifier
+from libs.service.auth import AUDIENCE, LOCAL_ISSUER, Verifier
 from libs.service.logging import JsonLines, Seldom
 from libs.service.metrics import Metrics
-from libs.service.settings import AUDIENCE, LOCAL_ISSUER
 from libs.service.telemetry import FLUSH_TIMEOUT_S, OTLP_ENDPOINT, Telemetry
 from libs.service.tests.conftest import Ledger, router_of
 
