@@ -39,7 +39,11 @@ Form = Annotated[dict[Name, Text], Field(max_length=FORM_FIELDS_MAX)]
 
 
 class ReceiveRequest(Command):
-    """Somebody outside wants something. `case_id` follows from source and reference."""
+    """Somebody outside wants something. `case_id` follows from source and reference.
+
+    `happened_at`: as the source says, None where it does not. It belongs to what was asked: the same event with another
+    instant is another content.
+    """
 
     case_id: UUID
     source: Name
@@ -52,16 +56,18 @@ class ReceiveRequest(Command):
     department: Name | None = None
     target_at: Instant | None = None
     timeline: Timeline = ""
+    happened_at: AwareDatetime | None = None
 
 
 class CloseRequest(Command):
-    """The source says that its request is done."""
+    """The source says that its request is done. `happened_at`: see ReceiveRequest."""
 
     case_id: UUID
     source: Name
     reference: Name
     outcome: Text
     timeline: Timeline = ""
+    happened_at: AwareDatetime | None = None
 
 
 class AdvanceSource(Command):

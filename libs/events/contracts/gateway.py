@@ -11,6 +11,7 @@ class RequestReceived(Fact, frozen=True):
 
     `timeline`: "" when it happens now (domain clock), else the source on whose event time its clocks run (an import).
     `target_at`: the due instant that the source itself promised. `department`: where the source routed it, if it did.
+    `happened_at`: when it happened as the source said it, None where it did not say.
     """
 
     source: str
@@ -23,15 +24,17 @@ class RequestReceived(Fact, frozen=True):
     department: str | None = None
     target_at: Instant | None = None
     timeline: str = ""
+    happened_at: Instant | None = None
 
 
 class RequestClosed(Fact, frozen=True):
-    """The source says that its request is done; `outcome` in the source's words."""
+    """The source says that its request is done; `outcome` and `happened_at` in the source's words."""
 
     source: str
     reference: str
     outcome: str
     timeline: str = ""
+    happened_at: Instant | None = None
 
 
 class SourceAdvanced(Fact, frozen=True):

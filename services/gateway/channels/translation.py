@@ -87,8 +87,9 @@ def request_received(event: InboundEvent, tenant: str) -> Inbound:
         department=data.department,
         target_at=data.target_at,
         timeline=event.timeline,
+        happened_at=event.time,
     )
-    return Inbound(command, command.case_id, event.time)
+    return Inbound(command, command.case_id, command.happened_at)
 
 
 def request_closed(event: InboundEvent, tenant: str) -> Inbound:
@@ -99,8 +100,9 @@ def request_closed(event: InboundEvent, tenant: str) -> Inbound:
         reference=data.reference,
         outcome=data.outcome,
         timeline=event.timeline,
+        happened_at=event.time,
     )
-    return Inbound(command, command.case_id, event.time)
+    return Inbound(command, command.case_id, command.happened_at)
 
 
 def source_advanced(event: InboundEvent, tenant: str) -> Inbound:
@@ -125,8 +127,9 @@ def order_placed(event: InboundEvent, tenant: str) -> Inbound:
         department=data.department,
         target_at=moment("data.required_by", data.required_by, zone),
         timeline=event.timeline,
+        happened_at=moment("data.placed_on", data.placed_on, zone) or event.time,
     )
-    return Inbound(command, command.case_id, moment("data.placed_on", data.placed_on, zone) or event.time)
+    return Inbound(command, command.case_id, command.happened_at)
 
 
 def order_shipped(event: InboundEvent, tenant: str) -> Inbound:
@@ -137,9 +140,9 @@ def order_shipped(event: InboundEvent, tenant: str) -> Inbound:
         reference=data.order,
         outcome="shipped",
         timeline=event.timeline,
+        happened_at=moment("data.shipped_on", data.shipped_on, _zone(data.zone)) or event.time,
     )
-    shipped_at = moment("data.shipped_on", data.shipped_on, _zone(data.zone))
-    return Inbound(command, command.case_id, shipped_at or event.time)
+    return Inbound(command, command.case_id, command.happened_at)
 
 
 TRANSLATIONS: dict[str, Callable[[InboundEvent, str], Inbound]] = {

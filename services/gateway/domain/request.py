@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+import msgspec
+
 from libs.events.contracts.gateway import RequestClosed, RequestReceived
 from libs.events.deciding import Asked, Decider, Handle
 from libs.events.errors import NotFound, Refusal
@@ -42,10 +44,11 @@ def receive(state: Request, command: ReceiveRequest, asked: Asked) -> Sequence[R
         department=command.department,
         target_at=command.target_at,
         timeline=command.timeline,
+        happened_at=command.happened_at,
     )
     if state.received is None:
         return [fact]
-    if state.received == fact:
+    if _says_the_same(state.received, fact):
         return []
     raise Refusal(
         "request-received-before",
@@ -67,16 +70,23 @@ def close(state: Request, command: CloseRequest, asked: Asked) -> Sequence[Reque
             f"{command.reference} runs on timeline {state.received.timeline!r}, not {command.timeline!r}",
             f"{command.reference} 的时间线是 {state.received.timeline!r}，不是 {command.timeline!r}",
         )
-    fact = RequestClosed(command.source, command.reference, command.outcome, command.timeline)
+    fact = RequestClosed(command.source, command.reference, command.outcome, command.timeline, command.happened_at)
     if state.closed is None:
         return [fact]
-    if state.closed == fact:
+    if _says_the_same(state.closed, fact):
         return []
     raise Refusal(
         "request-closed-before",
-        f"{command.source} closed {command.reference} before, with another outcome; the first one stands",
-        f"来源 {command.source} 之前已关闭 {command.reference}，结果不同；以第一次为准",
+        f"{command.source} closed {command.reference} before, otherwise or at another instant; the first one stands",
+        f"来源 {command.source} 之前已关闭 {command.reference}，结果或时间不同；以第一次为准",
     )
+
+
+def _says_the_same(stands: RequestFact, said: RequestFact) -> bool:
+    """Whether nothing is new. An instant that only one of the two names contradicts nothing."""
+    if None in (stands.happened_at, said.happened_at):
+        return msgspec.structs.replace(stands, happened_at=None) == msgspec.structs.replace(said, happened_at=None)
+    return stands == said
 
 
 REQUEST = Decider("request", Request(), evolve)

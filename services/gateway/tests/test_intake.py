@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from libs.events.errors import BatonError, CommandReused, NotFound, Unavailable
+from libs.events.errors import BatonError, CommandReused, NotFound, Refusal, Unavailable
 from libs.events.handling import Answer, Request, digest_of
 from libs.events.testing import MemoryService, instant
 from libs.service.errors import Fault, WrongShape
@@ -77,6 +77,19 @@ async def test_the_same_id_with_other_content_is_refused() -> None:
     await _intake(memory).take(_placed("1"))
     with pytest.raises(CommandReused):
         await _intake(memory).take(_event("1-placed", "order.placed", {"order": "1", "customer": "another"}))
+
+
+async def test_the_same_event_with_another_day_of_shipment_is_refused_as_other_content() -> None:
+    def shipped(name: str, day: str) -> InboundEvent:
+        return _event(name, "order.shipped", {"order": "1", "shipped_on": day})
+
+    intake = _intake(Memory())
+    await intake.take_all([_placed("1"), shipped("s-1", "2026-02-01")])
+    assert _short(await intake.take_all([shipped("s-1", "2026-02-01")])) == ["duplicate"]
+    with pytest.raises(CommandReused):
+        await intake.take(shipped("s-1", "2026-02-02"))
+    with pytest.raises(Refusal, match="another instant"):
+        await intake.take(shipped("s-2", "2026-02-02"))
 
 
 async def test_a_bad_event_does_not_harm_its_neighbours() -> None:

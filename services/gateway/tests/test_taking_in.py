@@ -43,6 +43,20 @@ def test_a_request_is_closed_once_and_after_it_was_received() -> None:
     given(request.REQUEST, RECEIVED, CLOSED).when(finish, other, by="crm-1", at=AT).refused("request-closed-before")
 
 
+def test_another_instant_of_the_same_close_is_a_contradiction_and_not_a_duplicate() -> None:
+    early, late = instant("2026-03-01T00:00+00:00"), instant("2026-03-02T00:00+00:00")
+    first = CLOSE.model_copy(update={"happened_at": early})
+    closed = RequestClosed("crm", "STORY1", "done", happened_at=early)
+    given(request.REQUEST, RECEIVED).when(finish, first, by="crm-1", at=early).then(closed)
+    other = CLOSE.model_copy(update={"happened_at": late})
+    given(request.REQUEST, RECEIVED, closed).when(finish, other, by="crm-1", at=late).refused("request-closed-before")
+    given(request.REQUEST, RECEIVED, closed).when(finish, CLOSE, by="crm-1", at=late).then()
+    given(request.REQUEST, RECEIVED, CLOSED).when(finish, other, by="crm-1", at=late).then()
+    moved = RECEIVE.model_copy(update={"happened_at": late})
+    received = RequestReceived("crm", "STORY1", "complaint", "quality", "t", {"a": "b"}, happened_at=early)
+    given(request.REQUEST, received).when(take, moved, by="crm-1", at=late).refused("request-received-before")
+
+
 def test_a_request_of_an_import_is_not_closed_by_the_clock_on_the_wall() -> None:
     imported = RequestReceived("crm", "STORY1", "complaint", "quality", "t", {}, timeline="crm")
     given(request.REQUEST, imported).when(finish, CLOSE, by="crm-1", at=AT).refused("request-timeline")
