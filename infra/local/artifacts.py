@@ -1,6 +1,7 @@
-"""Kafka's jars: pinned by coordinate and SHA-256 in infra/artifacts.sha256, fetched once per machine, checked always.
+"""Jars: pinned by coordinate and SHA-256 in infra/artifacts.sha256, fetched once per machine, checked always.
 
-`python -m infra.local.artifacts` resolves the pinned roots anew and rewrites the file (a change of version only).
+A bundle is what is fetched together, when it is first needed. `python -m infra.local.artifacts` resolves the bundles
+anew and rewrites the file (a change of version only).
 """
 
 from __future__ import annotations
@@ -19,17 +20,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.local.errors import ArtifactRefused
-from infra.local.progress import Progress
+from infra.local.progress import Advance, Progress
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
 
 KAFKA_VERSION = "4.4.0"
-ROOTS = (("org.apache.kafka", "kafka_2.13", KAFKA_VERSION), ("org.slf4j", "slf4j-simple", "1.7.36"))
 PINS = Path(__file__).parents[1] / "artifacts.sha256"
 DOWNLOADS_AT_ONCE = 8
 DOWNLOAD_TRIES_MAX = 3
 DOWNLOAD_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """`roots`: coordinates group:name:version[:classifier]. `alone`: a root brings what it needs in its own jar."""
+
+    name: str
+    version: str
+    roots: tuple[str, ...]
+    alone: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return cache_dir() / f"{self.name}-{self.version}"
+
+
+KAFKA = Bundle(
+    "kafka", KAFKA_VERSION, (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
+)
+JAVA_COMPILER = Bundle("java-compiler", "3.46.100", ("org.eclipse.jdt:ecj:3.46.100",), alone=True)
+BUNDLES = (KAFKA, JAVA_COMPILER)
 
 
 @dataclass(frozen=True)
@@ -38,10 +59,15 @@ class Jar:
     group: str
     name: str
     version: str
+    classifier: str = ""
+
+    @property
+    def coordinate(self) -> str:
+        return ":".join(filter(None, (self.group, self.name, self.version, self.classifier)))
 
     @property
     def filename(self) -> str:
-        return f"{self.name}-{self.version}.jar"
+        return "-".join(filter(None, (self.name, self.version, self.classifier))) + ".jar"
 
 
 def cache_dir() -> Path:
@@ -49,25 +75,35 @@ def cache_dir() -> Path:
     return Path(os.environ.get("BATON_CACHE") or Path.home() / ".cache" / "baton")
 
 
-def pinned() -> list[Jar]:
-    jars = []
+def pinned(bundle: Bundle) -> list[Jar]:
+    """The jars below the bundle's line `# <name>`."""
+    jars, section = [], ""
     for line in PINS.read_text().splitlines():
-        if line and not line.startswith("#"):
+        if line.startswith("#"):
+            section = line.removeprefix("#").strip()
+        elif line and section == bundle.name:
             sha256, coordinate = line.split()
             jars.append(Jar(sha256, *coordinate.split(":")))
     return jars
 
 
-def kafka_class_path(progress: Progress) -> list[Path]:
+def jars_of(bundle: Bundle, progress: Progress) -> list[Path]:
     """The checked jars in the order of the pins, fetching those that the cache lacks."""
-    folder = cache_dir() / f"kafka-{KAFKA_VERSION}"
+    folder = bundle.folder
     folder.mkdir(parents=True, exist_ok=True)
-    jars = pinned()
+    jars = pinned(bundle)
     with _only_one(folder / ".lock", progress):
         missing = [jar for jar in jars if not _as_pinned(folder / jar.filename, jar)]
         if missing:
-            _fetch(missing, folder, progress)
+            with progress.step(
+                f"{bundle.name} {bundle.version}: fetching {len(missing)} jars, once per machine"
+            ) as advance:
+                _fetch(missing, folder, advance)
     return [folder / jar.filename for jar in jars]
+
+
+def kafka_class_path(progress: Progress) -> list[Path]:
+    return jars_of(KAFKA, progress)
 
 
 def _as_pinned(path: Path, jar: Jar) -> bool:
@@ -79,10 +115,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch(jars: list[Jar], folder: Path, progress: Progress) -> None:
+def _fetch(jars: list[Jar], folder: Path, advance: Advance) -> None:
     _maven(folder)  # imports the library once, before the threads do
     with (
-        progress.step(f"Kafka {KAFKA_VERSION}: fetching {len(jars)} jars, once per machine") as advance,
         tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch,
         ThreadPoolExecutor(DOWNLOADS_AT_ONCE, thread_name_prefix="jar") as pool,
     ):
@@ -95,12 +130,12 @@ def _fetch_one(jar: Jar, folder: Path, scratch: Path) -> None:
     for left in reversed(range(DOWNLOAD_TRIES_MAX)):
         try:
             fetched = _maven(Path(tempfile.mkdtemp(dir=scratch))).project(jar.group, jar.name)
-            path = fetched.at_version(jar.version).artifact().resolve()
+            path = fetched.at_version(jar.version).artifact(jar.classifier).resolve()
         except (OSError, RuntimeError) as failed:  # the resolver raises RuntimeError, its transport OSError
             if left:
                 continue
             raise ArtifactRefused(
-                f"{jar.group}:{jar.name}:{jar.version} could not be fetched in {DOWNLOAD_TRIES_MAX} tries"
+                f"{jar.coordinate} could not be fetched in {DOWNLOAD_TRIES_MAX} tries"
                 f" ({failed}). Check the way to the Maven repository; what was fetched stays in {folder}"
             ) from failed
         take(path, jar, folder)
@@ -141,23 +176,34 @@ def _only_one(lock: Path, progress: Progress) -> Iterator[None]:
 
 
 def _pin_anew() -> None:
-    from jgo.maven import Dependency
-
     scratch = Path(tempfile.mkdtemp())
     try:
         maven = _maven(scratch)
-        roots = [Dependency(maven.project(g, a).at_version(v).artifact()) for g, a, v in ROOTS]
-        _, nodes = maven.resolver.get_dependency_list(roots)
-        found = {node.dep.artifact for node in nodes} | {root.artifact for root in roots}
-        lines = [f"{_digest(a.resolve())}  {a.groupId}:{a.artifactId}:{a.version}" for a in found]
+        sections = [f"\n# {bundle.name}\n" + "\n".join(_pins(bundle, maven)) for bundle in BUNDLES]
     finally:
         shutil.rmtree(scratch)
-    lines.sort(key=lambda line: line.split()[1])
     PINS.write_text(
-        "# Every jar of the native Kafka: SHA-256, Maven coordinate. Rewritten by `python -m infra.local.artifacts`.\n"
-        + "\n".join(lines)
+        "# Every jar, by bundle: SHA-256, Maven coordinate. Rewritten by `python -m infra.local.artifacts`.\n"
+        + "\n".join(sections)
         + "\n"
     )
+
+
+def _pins(bundle: Bundle, maven: MavenContext) -> list[str]:
+    from jgo.maven import Dependency
+
+    found = set()
+    for root in bundle.roots:
+        group, name, version, *classifier = root.split(":")
+        found.add(maven.project(group, name).at_version(version).artifact(*classifier))
+    if not bundle.alone:
+        _, nodes = maven.resolver.get_dependency_list([Dependency(artifact) for artifact in found])
+        found |= {node.dep.artifact for node in nodes}
+    lines = [
+        f"{_digest(a.resolve())}  " + ":".join(filter(None, (a.groupId, a.artifactId, a.version, a.classifier)))
+        for a in found
+    ]
+    return sorted(lines, key=lambda line: line.split()[1])
 
 
 if __name__ == "__main__":

@@ -4,16 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.artifacts import KAFKA_VERSION, Jar, pinned, take
+from infra.local.artifacts import BUNDLES, KAFKA, KAFKA_VERSION, Jar, pinned, take
 from infra.local.errors import ArtifactRefused
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def test_the_broker_and_all_it_needs_are_pinned_once() -> None:
-    jars = pinned()
+    jars = pinned(KAFKA)
     assert len({jar.filename for jar in jars}) == len(jars)
     assert f"kafka_2.13-{KAFKA_VERSION}.jar" in {jar.filename for jar in jars}
+
+
+def test_every_bundle_has_its_roots_pinned() -> None:
+    for bundle in BUNDLES:
+        assert set(bundle.roots) <= {jar.coordinate for jar in pinned(bundle)}, bundle.name
 
 
 def test_a_jar_that_is_not_the_pinned_one_is_refused_and_kept_out(tmp_path: Path) -> None:
