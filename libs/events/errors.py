@@ -7,10 +7,10 @@ BatonError
 ├── VersionConflict         somebody was faster; load again and retry
 ├── CommandReused           the same key came with another payload
 ├── Undecodable             bytes, type or version that no contract here can read
-├── Diverged                journal and topic tell different stories; nothing is written until a person decides
 ├── LeadershipLost          another process works at this role by now; nothing was written
 └── Unavailable             a bounded queue is full or a part is away; retry after `retry_after_s`
-    └── NotYet              the view has not reached the position that was asked for
+    ├── NotYet              the view has not reached the position that was asked for
+    └── Diverged            journal and topic tell different stories; nothing is written until a person decides
 """
 
 
@@ -58,10 +58,6 @@ class Undecodable(BatonError):
         self.field, self.value, self.cure = field, value, cure
 
 
-class Diverged(BatonError):
-    """Journal and topic tell different stories (a restored backup, a topic made anew): see docs/operating.md."""
-
-
 class LeadershipLost(BatonError):
     """This process lost the lock of a role of which there is one at a time; it stands by again."""
 
@@ -76,3 +72,12 @@ class Unavailable(BatonError):
 
 class NotYet(Unavailable):
     """A view did not reach the asked position within its bound."""
+
+
+class Diverged(Unavailable):
+    """Journal and topic tell different stories (a restored backup): see docs/operating.md. Nothing is wrong with who
+    asks, but trying again only helps after a person has mended it.
+    """
+
+    def __init__(self, what: str, retry_after_s: int = 60) -> None:
+        super().__init__(what, retry_after_s)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -69,8 +69,10 @@ async def connect(dsn: str, name: str) -> asyncpg.Connection[asyncpg.Record]:
 
 
 @asynccontextmanager
-async def leading(dsn: str, role: str) -> AsyncIterator[Lead]:
-    """Waits, for ever if need be, until this process leads, and leads until the block ends."""
+async def leading(dsn: str, role: str, standing_by: Callable[[], None] | None = None) -> AsyncIterator[Lead]:
+    """Waits, for ever if need be, until this process leads, and leads until the block ends. `standing_by` is called
+    whenever another process was found to lead.
+    """
     connection = await connect(dsn, role)
     beating: asyncio.Task[None] | None = None
     over = asyncio.Event()
@@ -79,6 +81,8 @@ async def leading(dsn: str, role: str) -> AsyncIterator[Lead]:
             heed_cancellation()
             if await connection.fetchval(_TRY, LOCK_CLASS, role):
                 break
+            if standing_by is not None:
+                standing_by()
             await asyncio.sleep(STANDBY_POLL_S)
         lead = Lead(role, await connection.fetchval(_TERM, role))
         beating = asyncio.create_task(_beat(connection, lead, over), name=f"leading {role}")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from libs.events.errors import Unavailable
+from libs.events.errors import Diverged, Unavailable
 
 CALL_WITHIN_S = 15.0
 """After this no further try is begun."""
@@ -45,6 +45,7 @@ TRANSIENT = (
 """What may be otherwise at the next try."""
 DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """Whose fault it is not, who asked; asyncpg.DataError among them: a value that no column can hold."""
+DIVERGED = "BT004"  # SQLSTATE of a journal that is marked as diverged from its topic
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ class Line:
         self._turn = asyncio.Lock()
 
     async def call(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows; raises Unavailable when the database stays away, and other database errors as they are."""
+        """The rows; raises Unavailable when the database stays away, Diverged when the journal takes nothing, and other
+        database errors as they are.
+        """
         async with self._turn:
             return await until_answered(self._name, lambda: self._once(query, arguments))
 
@@ -81,6 +84,10 @@ class Line:
             return await self._connection.fetch(query, *arguments)
         except (asyncio.CancelledError, *TRANSIENT):
             self.drop()
+            raise
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == DIVERGED:
+                raise Diverged(str(error)) from error
             raise
 
 

@@ -3,47 +3,42 @@
 One process of the service does it at a time. It resumes from the last sequence that is stored as acknowledged, and
 passes over what the end of the topic shows to have arrived without being stored. Before it sends anything it compares
 the end of the topic with the journal: a topic that is ahead, or has another id at one of its sequences, tells that the
-journal was restored from a backup; then it raises Diverged and sends nothing. After any other error producer and
-connection are thrown away and it starts anew, for ever, with a bounded pause; `state` shows why.
+journal was restored from a backup; then it marks the journal, which takes nothing more, raises Diverged and sends
+nothing. A later comparison that finds them agreed takes the mark away. After any other error producer and connection
+are thrown away and it starts anew, for ever, with a bounded pause; `state` shows why.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
-from opentelemetry import trace
 
-from libs.events import heads, wire
-from libs.events.broker import REQUEST_TIMEOUT_MS, Described, describe, stop_producer, undisturbed
+from libs.events import heads
+from libs.events.broker import Described, describe
 from libs.events.contract import Contract
-from libs.events.entries import Entry
 from libs.events.errors import Diverged, Unavailable
 from libs.events.journal import Head, Journal
 from libs.events.leading import Lead, connect, leading
 from libs.events.published import Published, chain_before, compare, load, store
-from libs.events.tracing import links_of
+from libs.events.sending import SEND_WITHIN_S, Sending, producing
 
 ROLE = "publisher"
 BATCH_RECORDS_MAX = 500
-SEND_WITHIN_S = 15.0
-LINGER_BYTES_MAX = 256 * 1024
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 5.0
 ASK_WITHIN_S = 30.0
 ASK_POLL_S = 0.05
+DESCRIBE_EVERY_S = 5.0
 _log = logging.getLogger(__name__)
-_tracer = trace.get_tracer("baton")
 
 _ASK_AGAIN = "update journal.published set resend_from = $1"
 _ASKED = "select resend_from from journal.published"
+_MARK = "select journal.note_divergence($1, $2)"
 _DONE = "update journal.published set resend_from = null where resend_from = $1"
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -78,7 +73,8 @@ class Publisher:
         self._published = Published("", 0, {}, {})
         self._decided = 0
         self._announced: heads.Head | None = None
-        self._announced_at = float("-inf")
+        self._announced_at = self._described_at = float("-inf")
+        self._looked = asyncio.Event()
 
     def state(self) -> PublisherState:
         return PublisherState(
@@ -98,7 +94,7 @@ class Publisher:
         while True:
             began = time.monotonic()
             try:
-                async with leading(self._dsn, ROLE) as lead:
+                async with leading(self._dsn, ROLE, self._looked.set) as lead:
                     await self._lead(lead)
             except Diverged as error:
                 self._problem = str(error)
@@ -113,6 +109,16 @@ class Publisher:
                 backoff_s = BACKOFF_S_MIN
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+
+    async def looked(self, within_s: float) -> bool:
+        """Whether journal and topic were compared, by this process or by the one that leads, before that time is over:
+        who takes commands only then does not add to a journal that was restored from a backup.
+        """
+        try:
+            await asyncio.wait_for(self._looked.wait(), within_s)
+        except TimeoutError:
+            return False
+        return True
 
     async def announce(self) -> None:
         """Publish what there is and announce the head at once (the clock moved). A standby leaves it to the leader, who
@@ -152,19 +158,34 @@ class Publisher:
         described = (await describe(self._kafka, (topic, heads.TOPIC)))[topic]
         database = await connect(self._dsn, ROLE)
         try:
-            self._published = await load(database, described)
-            head = await self._journal.head()
-            arrived, self._lost = await compare(self._kafka, self._journal, head, topic, described, self._published)
-            async with _producer(self._kafka) as producer:
+            head, arrived = await self._compare(lead, database, described)
+            async with producing(self._kafka) as producer:
                 self._leading = True
                 _log.info("publisher of %s leads from sequence %d", self._contract.owner, self._published.sequence)
-                sending = _Sending(topic, described, head.epoch, arrived, producer, database, lead)
+                sending = Sending(topic, described, head.epoch, arrived, producer, database, lead)
+                self._described_at = time.monotonic()
                 while True:
                     await self._step(sending)
         finally:
             database.terminate()
 
-    async def _step(self, sending: _Sending) -> None:
+    async def _compare(self, lead: Lead, database: Database, described: Described) -> tuple[Head, set[int]]:
+        """The journal's head, and the sequences that arrived beyond what is stored as sent; what is found is marked."""
+        try:
+            self._published = await load(database, described)
+            head = await self._journal.head()
+            arrived, self._lost = await compare(
+                self._kafka, self._journal, head, self._contract.topic, described, self._published
+            )
+        except Diverged as error:
+            await database.execute(_MARK, str(error), lead.term)
+            self._looked.set()
+            raise
+        await database.execute(_MARK, None, lead.term)
+        self._looked.set()
+        return head, arrived
+
+    async def _step(self, sending: Sending) -> None:
         """What was decided; the head, unless the last one is fresh; then wait for more."""
         sending.lead.check()
         seen, asked = self._journal.wake.count, self._asked
@@ -180,13 +201,14 @@ class Publisher:
         head = await self._journal.head()
         await self._publish(sending, head.sequence)
         await self._announce(sending, head)
+        await self._check_topic(sending)
         self._problem = None
         async with self._moved:
             self._told = asked
             self._moved.notify_all()
         await self._rest(heads.ANNOUNCE_EVERY_S, seen)
 
-    async def _publish(self, sending: _Sending, until: int | None) -> None:
+    async def _publish(self, sending: Sending, until: int | None) -> None:
         """Everything up to `until`, or one batch of what there is."""
         while until is None or self._published.sequence < until:
             entries = await self._journal.read_decided(self._published.sequence, BATCH_RECORDS_MAX)
@@ -215,7 +237,7 @@ class Publisher:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
 
-    async def _announce(self, sending: _Sending, head: Head) -> None:
+    async def _announce(self, sending: Sending, head: Head) -> None:
         announced = heads.Head(self._contract.owner, sending.epoch, head.instant, dict(self._published.sequences))
         async with asyncio.timeout(SEND_WITHIN_S):
             await sending.producer.send_and_wait(
@@ -224,7 +246,16 @@ class Publisher:
         self._decided = max(head.sequence, self._decided)
         self._announced, self._announced_at = announced, time.monotonic()
 
-    async def _send_again(self, sending: _Sending, sequence: int) -> None:
+    async def _check_topic(self, sending: Sending) -> None:
+        """A topic that was made anew takes what is sent to it without a word; what it lost is noticed all the same."""
+        if time.monotonic() - self._described_at < DESCRIBE_EVERY_S:
+            return
+        described = (await describe(self._kafka, (sending.topic,)))[sending.topic]
+        if described != sending.described:
+            raise Unavailable(f"topic {sending.topic} was made anew; it is compared with the journal again")
+        self._described_at = time.monotonic()
+
+    async def _send_again(self, sending: Sending, sequence: int) -> None:
         """From `sequence` to what is published, with the same links; only the topic's end moves."""
         until = self._published.sequence
         _log.warning("%s publishes again from sequence %d to %d", self._contract.owner, sequence, until)
@@ -240,64 +271,3 @@ class Publisher:
         await store(sending.database, self._published, sending.lead)
         await sending.database.execute(_DONE, sequence)
         self._lost = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sending:
-    """What one term of leadership sends with. `arrived`: sequences that are in the topic though not stored as sent."""
-
-    topic: str
-    described: Described
-    epoch: int
-    arrived: set[int]
-    producer: AIOKafkaProducer
-    database: Database
-    lead: Lead
-
-    async def send(self, entries: Sequence[Entry], published: Published) -> Published:
-        """Send entries in order, but those that have already arrived; returns the chain after them."""
-        self.lead.check()
-        sequences, offsets = dict(published.sequences), dict(published.offsets)
-        waiting = []
-        with _tracer.start_as_current_span(
-            f"publish {self.topic}", kind=trace.SpanKind.PRODUCER, links=links_of(e.traceparent for e in entries)
-        ) as span:
-            span.set_attributes({"messaging.system": "kafka", "messaging.destination.name": self.topic})
-            span.set_attribute("messaging.batch.message_count", len(entries))
-            async with asyncio.timeout(SEND_WITHIN_S):
-                for entry in entries:
-                    key = wire.record_key(entry.tenant, entry.subject)
-                    partition = wire.partition_of(key, self.described.partitions)
-                    sequence = entry.sequence or 0
-                    if sequence not in self.arrived:
-                        record = wire.outgoing(entry, previous=sequences.get(partition, 0), epoch=self.epoch)
-                        waiting.append(
-                            await self.producer.send(
-                                self.topic, record.value, key=key, partition=partition, headers=record.headers
-                            )
-                        )
-                    self.arrived.discard(sequence)
-                    sequences[partition] = sequence
-                for sent in await asyncio.gather(*waiting):
-                    if sent.offset >= 0:
-                        offsets[sent.partition] = max(offsets.get(sent.partition, 0), sent.offset + 1)
-        return Published(published.topic_id, entries[-1].sequence or 0, sequences, offsets)
-
-
-@contextlib.asynccontextmanager
-async def _producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
-    """Idempotent, acks=all; thrown away as a whole with whatever it still holds."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=kafka,
-        acks="all",
-        enable_idempotence=True,
-        compression_type="lz4",
-        max_batch_size=LINGER_BYTES_MAX,
-        max_request_size=wire.VALUE_BYTES_MAX,
-        request_timeout_ms=REQUEST_TIMEOUT_MS,
-    )
-    try:
-        await undisturbed(producer.start(), SEND_WITHIN_S)
-        yield producer
-    finally:
-        await stop_producer(producer)

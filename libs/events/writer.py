@@ -115,7 +115,7 @@ class Writer:
                     rows = await self._send([waiting.append for waiting in part])
                 except Unavailable as error:
                     for waiting in part:
-                        _fail(waiting, Unavailable(str(error), error.retry_after_s))
+                        _fail(waiting, type(error)(str(error), error.retry_after_s))
                 except Exception as error:  # noqa: BLE001 - told to the one who asked for it; the others go on
                     if len(part) == 1:
                         _fail(part[0], error)

@@ -38,8 +38,15 @@ class Readiness(BaseModel):
     restarts: dict[str, int]
 
 
+async def _agreed() -> str | None:
+    return None
+
+
 async def readiness(
-    roles: Roles, lags: Callable[[], Awaitable[Lags]], trouble: Callable[[], Trouble] = lambda: ({}, {})
+    roles: Roles,
+    lags: Callable[[], Awaitable[Lags]],
+    trouble: Callable[[], Trouble] = lambda: ({}, {}),
+    diverged: Callable[[], Awaitable[str | None]] = _agreed,
 ) -> Readiness:
     """Whether this process has caught up, by how much it is behind, and what is down."""
     reported, attention = trouble()
@@ -48,6 +55,8 @@ async def readiness(
     try:
         async with asyncio.timeout(LAGS_WITHIN_S):
             found = await lags()
+            if why := await diverged():
+                down["journal"] = f"takes nothing: {why}"
     except AWAY as error:
         down["lags"] = f"cannot be read: {type(error).__name__}"
     late = {name: lag for name, lag in found.items() if lag > LAG_ENTRIES_MAX}

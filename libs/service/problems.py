@@ -29,7 +29,6 @@ URN = "urn:baton:problem:"
 FAULTS_MAX = 20
 RETRY_AFTER_S = 1
 REQUESTS_AT_ONCE_MAX = 512
-RETRY_DIVERGED_S = 60
 
 _log = logging.getLogger("baton.problems")
 
@@ -121,8 +120,6 @@ def problem_of(error: BaseException) -> Problem:
             problem.faults = [Fault(error.field, shorten(error.value), error.cure)]
         case kernel.Unavailable():
             problem.retry_after_s = max(error.retry_after_s, 1)
-        case kernel.Diverged():
-            problem.retry_after_s = RETRY_DIVERGED_S
     return problem
 
 

@@ -31,11 +31,13 @@ from libs.service.metrics import Metrics
 from libs.service.problems import AWAY
 from libs.service.roles import Roles
 from libs.service.settings import Settings, load
-from libs.service.standing import lags, trouble
+from libs.service.standing import diverged, lags, trouble
 from libs.service.telemetry import Telemetry
 
 START_WITHIN_S = 60.0
 START_BACKOFF_S = 0.5
+LOOK_WITHIN_S = 3.0
+"""Waiting for journal and topic to be compared before the doors open; while Kafka is away they open all the same."""
 REQUESTS_END_WITHIN_S = 1
 JOURNAL_CLOSE_WITHIN_S = 1.0
 KEEP_ALIVE_S = 30
@@ -89,7 +91,8 @@ def application(service: Service, router: APIRouter, settings: Settings, inbound
 
     async def ready() -> Readiness:
         machinery: Machinery = app.state.machinery
-        return await readiness(app.state.roles, lambda: lags(machinery), lambda: trouble(machinery))
+        parts = (lambda: lags(machinery), lambda: trouble(machinery), lambda: diverged(machinery))
+        return await readiness(app.state.roles, *parts)
 
     app = create_app(
         service.name,
@@ -115,6 +118,8 @@ async def running(
         await prepare(machinery, settings)
         roles = Roles(machinery.roles, metrics)
         roles.start()
+        if not await machinery.publisher.looked(LOOK_WITHIN_S):
+            _log.warning("%s takes commands before its journal could be compared with its topic", service.name)
         _log.info("%s runs", service.name)
         yield machinery, roles
     finally:

@@ -15,6 +15,7 @@ _PUBLISHED = "select sequence, partitions::text as partitions from journal.publi
 # Heard entries repeat the last sequence, so that the newest row tells both.
 _END = "select position, sequence from journal.entries order by position desc limit 1"
 _HEARD = "select topic, partition, sequence from journal.offsets order by topic, partition"
+_DIVERGED = "select diverged from journal.mark"
 _PARKED = "select count(*) from journal.parked where state in ('parked', 'waiting')"
 TOPIC_PREFIX = "baton."
 
@@ -117,6 +118,12 @@ async def lags(machinery: Machinery) -> dict[str, float]:
         "parked": await _parked(machinery),
         "queued": machinery.journal.queued,
     }
+
+
+async def diverged(machinery: Machinery) -> str | None:
+    """Why this journal takes nothing, if so: whichever process found it."""
+    found: str | None = await machinery.pool.fetchval(_DIVERGED)
+    return found
 
 
 async def _effects(machinery: Machinery) -> Effects:
