@@ -41,6 +41,7 @@ _PENDING = """
 select topic, count(*) as pending from journal.parked where state in ('parked', 'waiting') and topic = any($1)
 group by topic
 """
+_HEARD = "select exists (select 1 from journal.entries where id = $1)"
 _BLOCKING = [problem.value for problem in Problem if problem.blocks]
 _IN_ORDER = [problem for problem in Problem if problem.blocks or problem is Problem.WAITING]
 """Kinds that stand for the record in its key's order; a foreign or outdated copy of an id does not stand for it."""
@@ -128,6 +129,18 @@ class Desk:
             [kind.value for kind in _IN_ORDER],
         )
         return bool(found)
+
+    async def slipped_in(self, draft: Draft, verdict: Verdict) -> str | None:
+        """Why the record cannot be its owner's, if it stands at a place of the chain that was passed without it."""
+        if not verdict.passed or verdict.heard is None or verdict.link is None:
+            return None
+        id_ = verdict.heard.id
+        if any(heard.id == id_ for heard in draft.heard) or await self.database.fetchval(_HEARD, id_):
+            return None
+        return (
+            f"sequence {verdict.link.sequence} of its owner was passed without the id {id_}: compare with the owner's"
+            " journal, then drop it, or retry it to take it all the same"
+        )
 
     def set_aside(self, draft: Draft, verdict: Verdict, now: datetime) -> None:
         """Park a record with its problem, or let it wait when it has none."""

@@ -117,6 +117,9 @@ class Fulfilment:
                 mark = Watermark(head.owner, head.at, position, instant)
             self._marks[head.owner] = Watermark(head.owner, mark.at, mark.position, instant)
 
+    def watermark(self, owner: str) -> Watermark:
+        return self._marks[owner]
+
     def watermarks(self, parked: Mapping[str, int]) -> dict[str, Watermark]:
         return {
             owner: Watermark(owner, mark.at, mark.position, mark.silent_since, parked.get(owner, 0))

@@ -46,7 +46,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do with a record: park it (`problem`), hold it back (`held`), take it (`wanted`), or pass it over."""
+    """What to do with a record: park it (`problem`), hold it back (`held`), take it (`wanted`), or pass it over.
+
+    `passed`: its owner's chain is past its place, so it must have been heard before.
+    """
 
     raw: Raw
     event: wire.Envelope | None = None
@@ -56,6 +59,7 @@ class Verdict:
     reason: str = ""
     held: bool = False
     wanted: bool = False
+    passed: bool = False
 
     def refused(self, problem: Problem, reason: str) -> Verdict:
         return replace(self, problem=problem, reason=reason, heard=None, wanted=False)
@@ -92,7 +96,10 @@ class Judge:
             if since is None:
                 return verdict
             heard = wire.heard(event, backfilled=event.instant("recordedat") < since)
-            return self._read(verdict, heard, now)
+            # What was recorded before its type was subscribed to may have been passed over then.
+            may_be_new = heard.backfilled and type_ in self._since
+            passed = place is not None and link.epoch == place.epoch and link.sequence <= place.sequence
+            return replace(self._read(verdict, heard, now), passed=passed and not may_be_new)
         except Undecodable as error:
             foreign = error.field in ("ce_source", "ce_type") and bool(error.value)
             return verdict.refused(Problem.FOREIGN if foreign else Problem.UNREADABLE, str(error))

@@ -20,6 +20,7 @@ from libs.events.desk import Draft, Partition
 from libs.events.errors import Undecodable
 from libs.events.journal import Journal
 from libs.events.judging import ANYTHING, Judge, Place, Raw, Verdict
+from libs.events.parked import Problem
 from libs.events.parking import Database, Parking
 from libs.events.receiving import Receiver, ReceiverState
 from libs.events.service import Service
@@ -89,7 +90,18 @@ class _Hearing:
         self._judge = Judge(self._language, await subscribe(database, self._subscriptions(), self.topics))
 
     def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict:
-        return self._judge.judge(raw, now, place)
+        verdict = self._judge.judge(raw, now, place)
+        heard, link = verdict.heard, verdict.link
+        if place is None or heard is None or link is None or link.epoch > place.epoch or verdict.passed:
+            return verdict
+        said = self.fulfilment.watermark(_owner(raw.topic)).at
+        if link.sequence > place.sequence and said is not None and heard.recorded_at <= said:
+            return verdict.refused(
+                Problem.FOREIGN,
+                f"recorded at {heard.recorded_at.isoformat()}, though its owner had announced that nothing up to"
+                f" {said.isoformat()} was still to come",
+            )
+        return verdict
 
     async def take(self, verdict: Verdict, draft: Draft) -> Verdict:
         if verdict.heard is not None:

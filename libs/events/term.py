@@ -122,6 +122,9 @@ class Term:
         key = (verdict.raw.topic, verdict.raw.key)
         if verdict.problem is None and not verdict.wanted:
             return None
+        slipped_in = await self.desk.slipped_in(draft, verdict)
+        if slipped_in is not None:
+            verdict = verdict.refused(Problem.FOREIGN, slipped_in)
         behind = self.desk.waiting(draft, key) and (verdict.problem is None or verdict.problem.blocks)
         if behind:
             verdict = replace(verdict, problem=None, reason="")

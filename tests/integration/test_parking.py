@@ -17,7 +17,7 @@ from libs.events.entries import Entry, new_id
 from libs.events.errors import CommandReused, NotFound, Refusal, Unavailable, Undecodable
 from libs.events.inbound import Inbound
 from libs.events.parking import Listed
-from tests.integration.speakers import Hearer, Speaker, World, running, until
+from tests.integration.speakers import Hearer, Said, Speaker, World, running, until
 
 pytestmark = pytest.mark.platform
 GOOD = b'{"number":%d,"text":""}'
@@ -231,6 +231,47 @@ async def test_an_altered_duplicate_is_parked_and_the_first_one_stands(world: Wo
         assert (row.kind, row.state) == ("altered", "parked")
         assert (await hearer.parking.drop(row.id, "ops-1")).state == "dropped"
     assert await numbers(hearer, subject) == [GOOD % 1, GOOD % 2]
+
+
+async def test_a_record_that_slips_in_at_a_place_long_passed_is_parked(world: World) -> None:
+    forge, hearer = await forged(world)
+    subject = uuid4()
+    first, second = [await forge.say(subject, GOOD % number) for number in (1, 2)]
+    async with running(hearer.listener):
+        await until(heard_by(hearer, count=2))
+        await world.pen.write(first)  # sent again by its owner: nothing
+        await world.pen.write(second, value=GOOD % 666, ce_id=str(uuid4()).encode())
+        (row,) = await until(rows(hearer, count=1))
+        assert (row.kind, row.state) == ("foreign", "parked")
+        assert "was passed without the id" in row.reason
+        await forge.say(subject, GOOD % 3)
+        await until(heard_by(hearer, count=3))
+        await hearer.parking.retry(row.id, "ops-1")  # a person may know better
+        await until(heard_by(hearer, count=4))
+    assert await numbers(hearer, subject) == [GOOD % number for number in (1, 2, 3, 666)]
+
+
+async def test_a_record_that_claims_an_instant_up_to_which_all_was_said_is_parked(world: World) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subject = uuid4()
+    async with running(speaker.publisher), running(hearer.listener):
+        await speaker.say(subject, Said(1))
+        await speaker.published()
+        (record,) = await speaker.records()
+
+        async def fulfilled() -> bool:
+            at = hearer.listener.watermarks()[speaker.contract.owner].at
+            return at is not None and bool(await hearer.heard()) and at > (await hearer.heard())[0].recorded_at
+
+        await until(fulfilled)
+        await world.pen.write(
+            record, ce_id=str(uuid4()).encode(), ce_sequence=b"2", ce_previous=b"1", ce_streamversion=b"2"
+        )
+        (row,) = await until(rows(hearer, count=1))
+        assert row.kind == "foreign"
+        assert "nothing up to" in row.reason
+    assert len(await hearer.heard()) == 1
 
 
 async def test_a_record_from_the_future_waits_until_a_person_decides(world: World) -> None:
