@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from libs.events.errors import Unavailable
 from libs.events.reading import PAGE_ROWS_MAX
@@ -79,7 +79,14 @@ def _in_utc(instant: datetime) -> datetime:
         raise ValueError("choose an instant between the years 1 and 9999 in UTC") from None
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+def _written_out(instant: Any) -> Any:
+    # pydantic takes a number as seconds since 1970: 2026 would be the first hour of 1970, without a word.
+    if isinstance(instant, (int, float)) or (isinstance(instant, str) and "T" not in instant.upper()):
+        raise ValueError("an instant like 2024-05-06T07:08:09Z is expected")
+    return instant
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc), BeforeValidator(_written_out)]
 """An instant with a zone, in UTC from here on."""
 
 _Key = Annotated[
