@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,10 +16,11 @@ from rich.table import Table
 from cli.clock import parse_instant
 from cli.platform import AsJson
 from infra.local import Platform, PlatformError, state_dir
-from infra.local.doors import open_doors
+from infra.local.doors import Visitor, open_doors
 
 AUDITOR = "baton-cli"
 PLAIN_COLUMNS = 160
+LATE = timedelta(minutes=1)
 
 
 def register(app: typer.Typer) -> None:
@@ -43,21 +45,42 @@ def replay(
         if text is not None:
             asked[field] = parse_instant(text, f"--{field.replace('_', '-')}").isoformat()
     with open_doors(Platform.at(state_dir()), tenant) as doors:
-        told = doors.as_("auditor", AUDITOR).get("audit", f"/v1/cases/{case}/history", **asked)
+        told = _told(doors.as_("auditor", AUDITOR), f"/v1/cases/{case}/history", asked)
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         _show(told, shown_in)
 
 
+def _told(auditor: Visitor, path: str, asked: Mapping[str, str | None]) -> dict[str, Any]:
+    """The history with the entries of all its pages."""
+    told: dict[str, Any] = auditor.get("audit", path, **asked)
+    while told["next_cursor"] is not None:
+        page = auditor.get("audit", path, **asked, cursor=told["next_cursor"])
+        told = {**page, "entries": told["entries"] + page["entries"]}
+    return told
+
+
 def _show(told: dict[str, Any], zone: ZoneInfo) -> None:
+    """`recorded` is shown where a fact came on record later than it occurred: an import, or a message that was late."""
+
+    def at(instant: str) -> datetime:
+        return datetime.fromisoformat(instant).astimezone(zone)
+
     table = Table(box=None, pad_edge=False)
-    for column in ("when", "who", "what", "why"):
+    for column in ("when", "recorded", "who", "what", "why"):
         table.add_column(column, overflow="fold")
     for entry in told["entries"]:
         who = entry["who"]["name"] or entry["who"]["actor"]
         why = "; ".join(entry["why"]["reasons"].values()) or entry["why"]["cause_type"] or ""
-        when = datetime.fromisoformat(entry["when"]["occurred_at"]).astimezone(zone)
-        table.add_row(f"{when:%a %Y-%m-%d %H:%M:%S}", who, entry["what"]["type"], why)
+        occurred, recorded = at(entry["when"]["occurred_at"]), at(entry["when"]["recorded_at"])
+        late = f"{recorded:%Y-%m-%d %H:%M:%S}" if recorded - occurred >= LATE else ""
+        table.add_row(f"{occurred:%a %Y-%m-%d %H:%M:%S}", late, who, entry["what"]["type"], why)
     Console(width=None if sys.stdout.isatty() else PLAIN_COLUMNS).print(table)
+    for breach in told["breaches"]:
+        stands = "withdrawn" if breach["withdrawn"] else "unconfirmed" if breach["unconfirmed"] else "stands"
+        print(f"breach of {breach['policy']} version {breach['policy_version']}, due {at(breach['due_at'])}: {stands}")
+    if told["as_of"] is not None:
+        final = "final" if told["final"] else "provisional: something may still be on its way, ask again"
+        print(f"as of {at(told['as_of'])}, {final}")
     print(f"{told['reference']} {told['state']}, holder {told['holder']}, legs in minutes {told['legs_minutes']}")

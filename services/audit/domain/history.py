@@ -16,14 +16,16 @@ import msgspec
 from libs.clocks import TURNS, Turn, case_legs, legs_minutes, turn_of
 from libs.events.contract import Language
 from libs.events.contracts import sla, tasks
-from libs.events.contracts.sla import BreachWithdrawn, Leg, SlaBreached
+from libs.events.contracts.sla import BreachWithdrawn, ClockStarted, Leg, SlaBreached
 from libs.events.contracts.tasks import CaseClosed, CaseOpened, ConflictOpened, ConflictRuled, HandoffAccepted
 from libs.events.entries import Fact
 from services.audit.views.ledger import LedgerRow
 
 LANGUAGE = Language((tasks.CONTRACT, sla.CONTRACT))
 REASONS = ("reason", "because", "rule", "policy", "note", "outcome")  # the fields in which facts say why
-READ = LANGUAGE.types_of((*TURNS, CaseOpened, CaseClosed, ConflictOpened, ConflictRuled, SlaBreached, BreachWithdrawn))
+READ = LANGUAGE.types_of(
+    (*TURNS, CaseOpened, CaseClosed, ConflictOpened, ConflictRuled, ClockStarted, SlaBreached, BreachWithdrawn)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,14 @@ class LegTold(msgspec.Struct, frozen=True):
 
 
 class Breach(msgspec.Struct, frozen=True):
-    """`withdrawn`: it was learnt later that the step had ended in time."""
+    """`policy_version`: with which the clock was started, None where nobody told of its start. `withdrawn`: it was
+    learnt later that the step had ended in time.
+    """
 
     id: UUID
     step: str
     policy: str
+    policy_version: int | None
     due_at: datetime
     legs: tuple[LegTold, ...]
     withdrawn: bool
@@ -144,12 +149,12 @@ def _turns(facts: Sequence[tuple[LedgerRow, Fact]]) -> list[Turn]:
 
 
 def _end(known: Sequence[LedgerRow], facts: Sequence[tuple[LedgerRow, Fact]], asked: Asked) -> datetime:
-    """Where the last leg of an open case ends. An import ends with its last fact."""
+    """Where the last leg of an open case ends: never later than now. An import ends with its last fact."""
     if asked.occurred_until is not None:
-        return asked.occurred_until
+        return min(asked.occurred_until, asked.now)
     if any(isinstance(fact, CaseOpened) and fact.timeline for _, fact in facts):
         return max(line.occurred_at for line in known)
-    return asked.as_of or asked.now
+    return min(asked.as_of or asked.now, asked.now)
 
 
 def _holder(facts: Sequence[tuple[LedgerRow, Fact]]) -> str | None:
@@ -182,11 +187,13 @@ def _state(facts: Sequence[tuple[LedgerRow, Fact]]) -> str:
 
 def _breaches(facts: Sequence[tuple[LedgerRow, Fact]]) -> tuple[Breach, ...]:
     withdrawn = {(fact.clock, fact.due_at) for _, fact in facts if isinstance(fact, BreachWithdrawn)}
+    versions = {fact.clock: fact.policy_version for _, fact in facts if isinstance(fact, ClockStarted)}
     return tuple(
         Breach(
             id=line.id,
             step=fact.step,
             policy=fact.policy,
+            policy_version=versions.get(fact.clock),
             due_at=fact.due_at,
             legs=_legs(fact.legs),
             withdrawn=(fact.clock, fact.due_at) in withdrawn,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from libs.events.contracts.directory import PersonJoined
 from libs.events.contracts.gateway import RequestReceived
-from libs.events.contracts.sla import BreachWithdrawn, Leg, SlaBreached
+from libs.events.contracts.sla import BreachWithdrawn, ClockStarted, Leg, SlaBreached
 from libs.events.contracts.tasks import (
     CaseClosed,
     CaseOpened,
@@ -187,6 +187,25 @@ def test_a_breach_that_was_none_is_shown_as_withdrawn() -> None:
     for fact in (OPENED, BREACH, BreachWithdrawn(CLOCK, "answer", "complaint-answer", at("11:40"), at("11:39"))):
         audit.hear(fact, subject=CASE, at=at("11:45"))
     assert [breach.withdrawn for breach in _told(audit).breaches] == [True]
+
+
+def test_a_breach_names_the_version_of_the_limit_that_its_clock_was_started_with() -> None:
+    audit = MemoryService(SERVICE)
+    audit.hear(OPENED, subject=CASE, at=at("09:00"))
+    started = ClockStarted(CLOCK, CASE, "answer", "complaint-answer", 3, at("09:40"), at("11:16"), at("11:40"))
+    audit.hear(started, subject=CASE, at=at("09:40"))
+    audit.hear(BREACH, subject=CASE, at=at("11:40"))
+    assert [breach.policy_version for breach in _told(audit).breaches] == [3]
+    assert [breach.policy_version for breach in _told(audit, as_of=at("11:39")).breaches] == []
+
+
+@pytest.mark.parametrize("axis", ["as_of", "occurred_until"])
+def test_who_asks_about_the_future_gets_no_leg_that_has_not_been(axis: str) -> None:
+    audit = MemoryService(SERVICE)
+    audit.hear(OPENED, subject=CASE, at=at("09:00"))
+    audit.hear(CaseRouted("production", "quality"), subject=CASE, at=at("09:40"))
+    audit.hear(HandoffOffered(1, "service", "production"), subject=CASE, at=at("09:40"))
+    assert _told(audit, **{axis: at("18:00", day=9)}).legs[-1].end == at("18:00")
 
 
 def test_the_last_leg_of_an_imported_case_ends_with_its_last_fact_not_today() -> None:
