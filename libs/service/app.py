@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from opentelemetry.trace import TracerProvider
@@ -17,6 +17,7 @@ from libs.service import problems
 from libs.service.auth import OPEN_PATHS, Bearer, Verifier, is_open
 from libs.service.bodies import Bodies
 from libs.service.metrics import Metrics, Timed
+from libs.service.parameters import only_known
 from libs.service.telemetry import untraced
 
 VERSION = "1"
@@ -42,6 +43,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(only_known)],
         middleware=[
             Middleware(Timed, metrics=metrics),
             Middleware(problems.Guard),

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.events import errors as kernel
 from libs.service import errors
+from libs.service.cures import faults_of
 from libs.service.errors import Fault, shorten
 from libs.service.rows import schema_of
 
@@ -69,6 +70,10 @@ _BY_STATUS = {
     404: ("not-found", "There is no such thing", "不存在"),
     405: ("method-not-allowed", "This address does not take this method", "此地址不支持该方法"),
     413: ("body-too-large", "The body is too large", "请求内容过大"),
+}
+_ADDRESS_CURES = {
+    404: "is no address here; GET /openapi.json lists them",
+    405: "is not taken; this address takes {allowed}",
 }
 _BUG = Sort(Exception, 500, "bug", "This is a fault of ours", "系统内部错误")
 _AWAY_SORT = Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试")
@@ -154,6 +159,10 @@ def _plain_type(status: int) -> set[str]:
 
 async def handle(request: Request, error: Exception) -> Response:
     """For the errors that the framework answers itself (a wrong shape, an unknown path)."""
+    if isinstance(error, HTTPException) and error.status_code in _ADDRESS_CURES and type(error) is HTTPException:
+        cure = _ADDRESS_CURES[error.status_code].format(allowed=(error.headers or {}).get("Allow", "another method"))
+        found = f"{request.method} {shorten(request.url.path)}"
+        error = HTTPException(error.status_code, f"{found} {cure}", error.headers)
     return respond(error)
 
 
@@ -225,10 +234,7 @@ def _translated(error: RequestValidationError) -> errors.NotJson | errors.WrongS
         if fault["type"] == "json_invalid":
             where = fault["loc"][-1]
             return errors.NotJson(f"the body is not JSON: {fault['ctx']['error']} at character {where}")
-    return errors.WrongShape(
-        Fault(".".join(str(part) for part in fault["loc"]), shorten(fault.get("input")), str(fault["msg"]))
-        for fault in found
-    )
+    return errors.WrongShape(faults_of(found))
 
 
 def _trace_id() -> str | None:

@@ -125,6 +125,20 @@ async def test_a_question_of_the_wrong_shape_is_422(client: httpx.AsyncClient, q
     assert answer.json()["faults"][0]["field"] == f"query.{question.partition('=')[0]}"
 
 
+async def test_a_misspelt_parameter_is_named_with_what_was_meant(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/sheets?as_off=2026-11-02T10:00:00Z&limit=1")
+    assert answer.status_code == 422
+    (fault,) = answer.json()["faults"]
+    assert fault["field"] == "query.as_off"
+    assert "did you mean as_of?" in fault["cure"]
+    assert (await client.get("/healthz?probe=1")).status_code != 422
+
+
+async def test_an_instant_whose_plus_was_lost_says_how_to_write_it(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/sheets?as_of=2026-11-02T10:00:00+08:00")
+    assert "%2B" in answer.json()["faults"][0]["cure"]
+
+
 async def test_a_service_that_is_still_starting_says_so(client: httpx.AsyncClient, app: FastAPI) -> None:
     app.state.doors = None
     answer = await client.get("/v1/sheets")

@@ -66,6 +66,19 @@ async def test_a_wrong_shape_is_422_with_every_fault(client: httpx.AsyncClient) 
         assert answer.status_code == 422, body
 
 
+async def test_a_field_that_is_missing_or_unknown_says_what_to_do(client: httpx.AsyncClient) -> None:
+    faults = (await client.post(LINES, json={"count": 1.5})).json()["faults"]
+    assert {"field": "body.text", "value": "", "cure": "is missing; send it"} in faults
+    assert [fault["value"] for fault in faults if fault["field"] == "body.count"] == ["1.5"]
+
+
+async def test_a_wrong_address_or_method_is_named(client: httpx.AsyncClient) -> None:
+    missing = (await client.get("/v1/sheet")).json()["detail"]
+    assert missing == "GET '/v1/sheet' is no address here; GET /openapi.json lists them"
+    refused = (await client.delete("/v1/sheets")).json()["detail"]
+    assert refused == "DELETE '/v1/sheets' is not taken; this address takes GET"
+
+
 async def test_what_no_view_could_store_is_422(client: httpx.AsyncClient, ledger: Ledger) -> None:
     deep: object = "end"
     for _ in range(60):

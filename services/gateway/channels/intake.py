@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from libs.events.entries import entity_id
-from libs.events.errors import BatonError, Unavailable
+from libs.events.errors import BatonError, CommandReused, Unavailable
 from libs.events.handling import Answer, Request
 from libs.service.errors import Fault, WrongShape, shorten
 from services.gateway.channels.cloudevents import InboundEvent
@@ -23,6 +23,17 @@ class Asker(Protocol):
     """What handles commands: the service's handler."""
 
     async def ask(self, request: Request) -> Answer: ...
+
+
+class EventReused(CommandReused):
+    """The source sent this id before, with other content."""
+
+    def __init__(self, event: InboundEvent, command_id: UUID) -> None:
+        super().__init__(command_id)
+        self.args = (
+            f"id={shorten(event.id)} of source={shorten(event.source)} came before with other content, and the first "
+            "one stands; send what is new under a new id",
+        )
 
 
 class Taken(NamedTuple):
@@ -102,7 +113,10 @@ class Intake:
             command_id=inbound_id(self._tenant, event.source, event.id),
             at=occurred_at(inbound, event.timeline, self._now()),
         )
-        answer = await self._asker.ask(request)
+        try:
+            answer = await self._asker.ask(request)
+        except CommandReused as reused:
+            raise EventReused(event, request.command_id) from reused
         return Taken(result_of(answer), inbound.subject, answer.position)
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from libs.events.deciding import Command
 from libs.events.entries import entity_id
+from libs.service.cures import faults_of
 from libs.service.errors import Fault, WrongShape, shorten
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.commands import AdvanceSource, CloseRequest, Form, Instant, Name, ReceiveRequest, Text, Title
@@ -212,7 +213,4 @@ def _data(event: InboundEvent, model: type[M]) -> M:
 
 
 def _faults(error: ValidationError) -> list[Fault]:
-    return [
-        Fault(".".join(("data", *(str(part) for part in fault["loc"]))), shorten(fault.get("input")), fault["msg"])
-        for fault in error.errors(include_url=False)
-    ]
+    return faults_of([dict(fault) for fault in error.errors(include_url=False)], "data")

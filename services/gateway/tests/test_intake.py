@@ -75,7 +75,7 @@ async def test_sending_again_is_answered_as_a_duplicate() -> None:
 async def test_the_same_id_with_other_content_is_refused() -> None:
     memory = Memory()
     await _intake(memory).take(_placed("1"))
-    with pytest.raises(CommandReused):
+    with pytest.raises(CommandReused, match="came before with other content"):
         await _intake(memory).take(_event("1-placed", "order.placed", {"order": "1", "customer": "another"}))
 
 

@@ -1,0 +1,40 @@
+"""Parameters that an address does not take: a misspelt question must not be answered as another one."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from libs.service.errors import Fault, WrongShape, shorten
+
+
+async def only_known(request: Request) -> None:
+    """A dependency of every query under /v1/: 422 naming each parameter that it does not take."""
+    route = request.scope.get("route")
+    if (
+        not request.query_params
+        or request.method != "GET"
+        or not request.url.path.startswith("/v1/")
+        or not isinstance(route, APIRoute)
+    ):
+        return
+    known = sorted(_named(route.dependant))
+    unknown = [(name, value) for name, value in request.query_params.multi_items() if name not in known]
+    if unknown:
+        raise WrongShape(Fault(f"query.{name}", shorten(value), _cure(name, known)) for name, value in unknown)
+
+
+def _named(dependant: Dependant) -> set[str]:
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*(_named(below) for below in dependant.dependencies))
+
+
+def _cure(name: str, known: list[str]) -> str:
+    if not known:
+        return "this address takes no parameters; leave it out"
+    near = get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"is not known here; {meant}take from {', '.join(known)}"
