@@ -21,7 +21,7 @@ import msgspec
 
 from libs.events.appends import ANY, DATA_BYTES_MAX, Append
 from libs.events.contract import Contract
-from libs.events.entries import NAMESPACE, Entry, Fact, derived_id, stream_id
+from libs.events.entries import NAMESPACE, Entry, Fact, derived_id, is_tenant, stream_id
 from libs.events.errors import NotFound, Refusal, Unavailable
 from libs.events.journal import Journal
 from libs.events.leading import connect
@@ -228,7 +228,8 @@ class Announcing:
 
     def _append(self, row: Parked, fact: Fact, command_id: UUID, actor: str, now: datetime) -> Append:
         type_, version, data = self._contract.encode(fact)
-        tenant = row.tenant or UNKNOWN_TENANT
+        # What is parked may be anything, and a tenant that is none would be parked again by everybody who hears of it.
+        tenant = row.tenant if is_tenant(row.tenant) else UNKNOWN_TENANT
         return Append(
             stream=stream_id(tenant, self._contract.owner, "parked", row.id),
             expected=ANY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,24 @@ class Service:
     timers: tuple[Timer, ...] = ()
     effects: tuple[Effect, ...] = ()
     hears_everything: bool = False
+
+    def __post_init__(self) -> None:
+        """What can never be heard must not wait in silence."""
+        said = {kind.fact for contract in (self.contract, *self.hears) for kind in contract.kinds.values()}
+        said |= {Fact} if self.hears_everything else set()
+        for what, facts in self._naming():
+            deaf = sorted(f"{fact.__module__.rpartition('.')[2]}.{fact.__name__}" for fact in facts - said)
+            if deaf:
+                raise ValueError(
+                    f"service {self.name}: {what} names {', '.join(deaf)}, which none of its contracts says; "
+                    "list the class in the CONTRACT of its owner, and that contract in `hears` of this service"
+                )
+
+    def _naming(self) -> Iterator[tuple[str, set[type[Fact]]]]:
+        for view in self.views:
+            yield f"view {view.name}", {line.fact for line in view.folds}
+        for reaction in self.reactions:
+            yield f"reaction {reaction.name}", set(reaction.on)
 
     @property
     def language(self) -> Language:

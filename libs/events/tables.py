@@ -19,7 +19,7 @@ import msgspec
 
 from libs.events.folding import Held, Key, Replaced
 from libs.events.service import Service
-from libs.events.views import View
+from libs.events.views import View, columns_of
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -180,17 +180,7 @@ def _quoted(names: Iterable[str]) -> str:
 
 def _columns(view: View[Any]) -> tuple[Column, ...]:
     hints = get_type_hints(view.row)
-    names: Sequence[str]
-    if issubclass(view.row, msgspec.Struct):
-        names = view.row.__struct_fields__
-    elif dataclasses.is_dataclass(view.row):
-        names = [field.name for field in dataclasses.fields(view.row)]
-    else:
-        raise TypeError(f"view {view.name}: row {view.row!r} must be a frozen msgspec Struct or dataclass")
-    missing = set(view.key) - set(names)
-    if missing:
-        raise TypeError(f"view {view.name}: key columns {sorted(missing)} are not fields of {view.row.__name__}")
-    return tuple(_column_of(name, hints[name]) for name in names)
+    return tuple(_column_of(name, hints[name]) for name in columns_of(view.row))
 
 
 def _column_of(name: str, hint: Any) -> Column:

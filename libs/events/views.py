@@ -6,9 +6,12 @@ kernel derives the table, its indexes and its past from the declaration; `as_of`
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
 
 from libs.events.entries import Entry, Fact
 
@@ -53,6 +56,25 @@ class View(Generic[R]):
     folds: tuple[On, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     past: bool = True
+
+    def __post_init__(self) -> None:
+        columns = set(columns_of(self.row))
+        named = (*self.key, *(column for index in self.indexes for column in index))
+        unknown = sorted(set(named) - columns)
+        if unknown:
+            raise ValueError(
+                f"view {self.name}: key or indexes name {', '.join(unknown)}, which {self.row.__name__} does not have; "
+                f"take from {', '.join(sorted(columns))}"
+            )
+
+
+def columns_of(row: type[Any]) -> tuple[str, ...]:
+    """The columns of a row class, in their order."""
+    if issubclass(row, msgspec.Struct):
+        return row.__struct_fields__
+    if dataclasses.is_dataclass(row):
+        return tuple(field.name for field in dataclasses.fields(row))
+    raise TypeError(f"row {row!r} must be a frozen msgspec Struct or dataclass")
 
 
 class Look(Protocol):
