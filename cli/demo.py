@@ -30,6 +30,7 @@ STORIES: dict[str, Callable[[Stage], str]] = {
     "complaint": complaint.play,
     "complaint-unruled": complaint.play_unruled,
 }
+SOURCES = ("boston311", "northwind", "jira")
 OPERATOR = "ops-1"
 MARK = "demo"
 START = MONDAY.replace(hour=8)
@@ -81,6 +82,8 @@ def import_source(
     source: Annotated[str, typer.Argument(help="boston311, northwind or jira")],
 ) -> None:
     """Send shipped real input through the gateway, and print our verdicts beside the source's. 导入。"""
+    if source not in SOURCES:
+        raise PlatformError(f"there is no source {source!r}: choose one of {', '.join(SOURCES)}")
     progress, platform = Progress(), Platform.at(state_dir())
     with open_doors(platform) as doors:
         verdict = _import(doors, platform, source, progress)
@@ -113,6 +116,8 @@ def _empty_platform(progress: Progress, over: bool, port_base: int | None) -> Pl
             f"{state} holds a state that is not a demo's, and a demo begins on an empty one: "
             "play it elsewhere with BATON_STATE=<folder>, or lose that state with --over"
         )
+    if last.postgres.data.exists():
+        progress.say(f"A demo begins on an empty state: what was recorded in {state} is forgotten")
     if last.running():
         bring_down(state, progress)
     last.reset()
@@ -122,7 +127,7 @@ def _empty_platform(progress: Progress, over: bool, port_base: int | None) -> Pl
 
 
 def _import_all(doors: Doors, platform: Platform, progress: Progress) -> list[dict[str, Any]]:
-    found = [_import(doors, platform, source, progress) for source in ("boston311", "northwind", "jira")]
+    found = [_import(doors, platform, source, progress) for source in SOURCES]
     return [{"source": v.source, "ours": v.ours, "theirs": v.theirs, "equal": v.equal} for v in found]
 
 
@@ -155,7 +160,7 @@ def _print(platform: Platform, told: dict[str, Any], as_json: bool) -> None:
     say(f"{told['seconds']} s. The platform is up, and its clock runs on from where the story ended:")
     for part in standing(platform).parts:
         say(f"  {part.name:10} {part.address}")
-    say("Look around: baton replay --case STORY1, baton status, baton token --role frontend --person svc-1; make down")
+    say("Look around, with .venv/bin on the PATH: baton replay --case STORY1, baton status; then docs/. End: make down")
 
 
 def _refuse_differences(told: dict[str, Any]) -> None:

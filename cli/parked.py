@@ -70,3 +70,5 @@ def _act(service: str, parked: str, person: str, act: str, body: dict[str, Any])
             raise PlatformError(f"there is no service {service!r}: choose one of {', '.join(doors.urls)}")
         answer = doors.as_("ops", person).post(service, f"/v1/parked/{parked}/{act}", body)
     print(json.dumps(answer, ensure_ascii=False))
+    if answer["state"] == "parked":
+        raise PlatformError(f"{service}: {parked} is parked still: {answer['reason']}")

@@ -22,8 +22,8 @@ class DoorRefused(PlatformError):
     """A door answered with a problem. `problem` is its problem+json, `status` the HTTP status."""
 
     def __init__(self, what: str, status: int, problem: Json) -> None:
-        named = " ".join(str(problem[name]) for name in ("title", "rule", "detail", "detail_zh") if name in problem)
-        super().__init__(f"{what} answered {status}: {named or problem}")
+        told = " · ".join(str(problem[name]) for name in ("detail", "detail_zh") if name in problem)
+        super().__init__(f"{told or problem} ({what}: {status} {problem.get('rule', '')}".rstrip() + ")")
         self.status, self.problem = status, problem
 
 
@@ -75,7 +75,10 @@ class Visitor:
                 answer = self._client.request(method, self._urls[service] + path, headers=sent, **more)
             except httpx.TransportError as error:
                 if attempt == TRIES_MAX or not safe:
-                    raise PlatformError(f"{service} does not answer at {self._urls[service]} ({error!r})") from error
+                    raise PlatformError(
+                        f"{service} does not answer at {self._urls[service]} ({type(error).__name__}: {error}); "
+                        "`baton status` says what runs, `baton up` starts it"
+                    ) from error
                 continue
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or attempt == TRIES_MAX or not safe:
                 return answer
