@@ -114,7 +114,7 @@ def _empty_platform(progress: Progress, over: bool, port_base: int | None) -> Pl
     if last.postgres.data.exists() and not mark.exists() and not over:
         raise PlatformError(
             f"{state} holds a state that is not a demo's, and a demo begins on an empty one: "
-            "play it elsewhere with BATON_STATE=<folder>, or lose that state with --over"
+            "play it elsewhere with BATON_STATE=<folder>, or lose that state with --over (make demo ARGS=--over)"
         )
     if last.postgres.data.exists():
         progress.say(f"A demo begins on an empty state: what was recorded in {state} is forgotten")

@@ -57,7 +57,8 @@ class Fault:
 class WrongShape(BatonError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("; ".join(f"{fault.field}={fault.value}: {fault.cure}" for fault in self.faults))
+        named = ((f"{fault.field}={fault.value}" if fault.value else fault.field, fault.cure) for fault in self.faults)
+        super().__init__("; ".join(f"{what}: {cure}" for what, cure in named))
 
 
 class RoleNeeded(Forbidden):
