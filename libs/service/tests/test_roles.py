@@ -139,3 +139,12 @@ async def test_readiness_needs_every_lag_within_its_bound_and_readable(monkeypat
     assert (await readiness(kept, caught_up)).ready
     for lags in (behind, away, slow):
         assert not (await readiness(kept, lags)).ready
+
+
+async def test_a_journal_that_takes_nothing_is_not_ready_and_its_lags_are_told_all_the_same() -> None:
+    async def diverged() -> str | None:
+        return "the topic is ahead"
+
+    found = await readiness(Roles([], Metrics("lines")), caught_up, diverged=diverged)
+    assert (found.ready, found.lags) == (False, {"fold": 0})
+    assert found.down == {"journal": "takes nothing: the topic is ahead"}
