@@ -21,6 +21,7 @@ from libs.events.releasing import act_on, asked, drain
 from libs.events.tracing import links_of
 
 ACTS_EVERY_S = 0.5
+_NOT_OF_THE_CHAIN = (Problem.OLD_EPOCH, Problem.FOREIGN)
 _tracer = trace.get_tracer("baton")
 
 
@@ -177,7 +178,7 @@ class Term:
 def _continues(verdict: Verdict, place: Place) -> bool:
     """Whether the record is the next one of its chain."""
     link = verdict.link
-    if link is None or verdict.held or verdict.problem is Problem.OLD_EPOCH:
+    if link is None or verdict.held or verdict.problem in _NOT_OF_THE_CHAIN:
         return False
     return link.previous <= place.sequence < link.sequence
 
@@ -186,7 +187,7 @@ def _moved(place: Place, verdict: Verdict, gap: Parked | None) -> Place:
     """The place after a record; while a gap is open the next offset stays where it opened."""
     next_offset = place.next_offset if gap is not None else verdict.raw.offset + 1
     link = verdict.link
-    if link is None or verdict.problem is Problem.OLD_EPOCH:
+    if link is None or verdict.problem in _NOT_OF_THE_CHAIN:
         return replace(place, next_offset=next_offset)
     epoch = place.epoch if gap is not None else max(place.epoch, link.epoch)
     return Place(next_offset, max(place.sequence, link.sequence), epoch)
