@@ -73,7 +73,7 @@ _BY_STATUS = {
 }
 _ADDRESS_CURES = {
     404: "is no address here; GET /openapi.json lists them",
-    405: "is not taken; this address takes {allowed}",
+    405: "is not taken; GET /openapi.json lists what this address takes",
 }
 _BUG = Sort(Exception, 500, "bug", "This is a fault of ours", "系统内部错误")
 _AWAY_SORT = Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试")
@@ -160,9 +160,8 @@ def _plain_type(status: int) -> set[str]:
 async def handle(request: Request, error: Exception) -> Response:
     """For the errors that the framework answers itself (a wrong shape, an unknown path)."""
     if isinstance(error, HTTPException) and error.status_code in _ADDRESS_CURES and type(error) is HTTPException:
-        cure = _ADDRESS_CURES[error.status_code].format(allowed=(error.headers or {}).get("Allow", "another method"))
         found = f"{request.method} {shorten(request.url.path)}"
-        error = HTTPException(error.status_code, f"{found} {cure}", error.headers)
+        error = HTTPException(error.status_code, f"{found} {_ADDRESS_CURES[error.status_code]}", error.headers)
     return respond(error)
 
 

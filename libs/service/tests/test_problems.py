@@ -76,7 +76,7 @@ async def test_a_wrong_address_or_method_is_named(client: httpx.AsyncClient) -> 
     missing = (await client.get("/v1/sheet")).json()["detail"]
     assert missing == "GET '/v1/sheet' is no address here; GET /openapi.json lists them"
     refused = (await client.delete("/v1/sheets")).json()["detail"]
-    assert refused == "DELETE '/v1/sheets' is not taken; this address takes GET"
+    assert refused == "DELETE '/v1/sheets' is not taken; GET /openapi.json lists what this address takes"
 
 
 async def test_what_no_view_could_store_is_422(client: httpx.AsyncClient, ledger: Ledger) -> None:

@@ -51,13 +51,15 @@ CaseFact = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`template` is "" until the case is opened. `responsible`: by routing, ruling or acceptance, the latest of them.
+    """`opened`: with which words; `template` is "" until then. `responsible`: by routing, ruling or
+    acceptance, the latest of them.
 
     `offer`: the open handoff, None when nobody is asked. `offers` counts them, `offered_to` keeps who was asked.
     `conflict`: the departments that wait for a ruling; `ruling` binds from then on. `seats`: step → its RACI now.
     `asked` and `answered`: consultations as (step, department).
     """
 
+    opened: CaseOpened | None = None
     template: str = ""
     template_version: int = 0
     category: str = ""
@@ -127,6 +129,7 @@ def evolve(case: Case, fact: CaseFact) -> Case:
 def _opened(case: Case, fact: CaseOpened) -> Case:
     return replace(
         case,
+        opened=fact,
         template=fact.template,
         template_version=fact.template_version,
         category=fact.category,

@@ -27,8 +27,10 @@ from services.tasks.views.templates import TEMPLATES
 
 
 def open_case(case: Case, command: OpenCase, asked: Asked) -> Sequence[Fact]:
-    """The same source and reference open one case, however often they ask."""
-    if case.template:
+    """The same source and reference open one case, however often they ask; a person who says other words is told so."""
+    if case.opened is not None:
+        if not _by_itself(asked.actor):
+            _same_words(case.opened, command)
         return []
     template = _current(command.template, asked)
     if not _by_itself(asked.actor):
@@ -73,6 +75,19 @@ def close_by_source(case: Case, command: CloseBySource, asked: Asked) -> Sequenc
     unfolding.reach(CLOSED_BY_SOURCE)
     unfolding.close_if(CLOSED_BY_SOURCE, command.outcome)
     return unfolding.facts
+
+
+def _same_words(opened: CaseOpened, command: OpenCase) -> None:
+    said = ("template", "category", "priority", "title", "form")
+    other = [name for name in said if getattr(opened, name) != getattr(command, name)]
+    if other:
+        name, fields = f"{opened.source} {opened.reference}", ", ".join(other)
+        raise Refusal(
+            "case-opened-before",
+            f"reference={opened.reference} of source={opened.source} was opened before with other {fields}; "
+            "take another reference, or go on with that case",
+            f"{name} 之前已立案，内容不同（{fields}）；请换一个编号，或继续处理原工单",
+        )
 
 
 def _by_itself(actor: str) -> bool:

@@ -218,5 +218,7 @@ def test_a_case_is_opened_at_the_door_by_people_of_its_opening_department() -> N
     refused(tasks, "not-opening-department", ask, by="prod-1", kind=Forbidden)
     tasks.ask(ask, by="svc-1", at=NOON)
     assert tasks.ask(ask, by="svc-1", at=NOON) == ()
+    other = ask.model_copy(update={"title": "another", "form": {"product": "chair"}})
+    assert "title, form" in refused(tasks, "case-opened-before", other, by="svc-1").en
     unknown = ask.model_copy(update={"template": "nothing", "case_id": entity_id("main", "case", "desk/2")})
     refused(tasks, "unknown-template", unknown, by="svc-1", kind=NotFound)
