@@ -39,6 +39,8 @@ async def _send_again(platform: Platform, service: str, sequence: int) -> None:
     dsn = platform.databases[service].url
     journal = await Journal.open(dsn, service=service)
     try:
+        if not await journal.read_decided(sequence - 1, 1):
+            raise PlatformError(f"{service} has decided nothing from sequence {sequence} on: choose a lower --from")
         publisher = Publisher(declared(service).contract, journal, dsn=dsn, kafka=platform.kafka.bootstrap)
         await publisher.publish_from(sequence)
     finally:
