@@ -8,7 +8,7 @@ S ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs demo check test test-pure test-platform test-long format lock
+.PHONY: help setup up down status logs demo check test test-pure test-platform test-long contracts format lock
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +63,10 @@ test-platform: setup  ## tests on the real Kafka and PostgreSQL
 test-long: setup  ## randomized and fault runs (each prints its seed)
 	$(BIN)/pytest -q --hypothesis-profile=long -m "hypothesis and not platform and not long" $(ARGS)
 	$(BIN)/pytest -s -m long $(ARGS)
+
+contracts: setup  ## what Baton says, for other languages: contracts/, and a page of it
+	@$(BIN)/python -m tests.contracts.samples
+	@$(BIN)/python -m infra.contracts
 
 format: setup  ## rewrite the code in the house format
 	$(BIN)/ruff format .

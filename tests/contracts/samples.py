@@ -1,48 +1,21 @@
 """Golden samples: one stored JSON per fact and schema version, and its JSON Schema as it was published.
 
-python -m tests.contracts.samples      writes those that are missing; what is there is never changed
+`make contracts` writes those that are missing; what is there is never changed.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import libs.events.contracts
+from infra.contracts.spoken import GOLDEN, kinds, sample_file, schema_file
 from libs.events.compatibility import schema_of
-from libs.events.contract import Contract, Kind
+from libs.events.contract import Kind
 
-GOLDEN = Path(__file__).parent / "golden"
 INSTANT = datetime(2026, 11, 2, 1, 40, tzinfo=UTC).isoformat().replace("+00:00", "Z")
-
-
-def contracts() -> list[Contract]:
-    """Every contract of the system."""
-    package = libs.events.contracts
-    modules = [
-        importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)
-    ]
-    return [module.CONTRACT for module in modules]
-
-
-def kinds() -> Iterator[tuple[str, Kind]]:
-    """(type name, kind) of every fact."""
-    for contract in contracts():
-        yield from contract.kinds.items()
-
-
-def sample_file(type_: str, version: int) -> Path:
-    return GOLDEN / f"{type_}.v{version}.json"
-
-
-def schema_file(type_: str, version: int) -> Path:
-    return GOLDEN / f"{type_}.v{version}.schema.json"
 
 
 def sample_of(kind: Kind) -> Any:

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from infra.contracts.spoken import GOLDEN, contracts, kinds, sample_file, schema_file
 from libs.events.compatibility import breaks, schema_of
 from libs.events.contract import Contract, Kind, Language
 from libs.events.entries import Fact
 from libs.events.errors import Undecodable
-from tests.contracts.samples import GOLDEN, contracts, kinds, sample_file, schema_file
 
 KINDS = dict(kinds())
 
@@ -26,7 +26,7 @@ def test_every_version_of_every_fact_has_a_golden_sample_and_schema() -> None:
         for file in (sample_file(type_, version), schema_file(type_, version))
         if not file.exists()
     ]
-    assert not missing, f"run `python -m tests.contracts.samples` and commit: {missing}"
+    assert not missing, f"run `make contracts` and commit: {missing}"
 
 
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.schema.json")), ids=lambda file: file.stem)

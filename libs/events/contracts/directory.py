@@ -7,6 +7,8 @@ from libs.events.entries import Fact
 
 
 class DepartmentRegistered(Fact, frozen=True):
+    """A department: the short name by which all other facts call it, for good, and what people call it."""
+
     department: str
     name_en: str
     name_zh: str
@@ -38,6 +40,8 @@ class ContactNamed(Fact, frozen=True):
 
 
 class DecisionBoardNamed(Fact, frozen=True):
+    """The people of the decision board from now on, all of them: the last whom a ladder asks."""
+
     people: tuple[str, ...]
 
 

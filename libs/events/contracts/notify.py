@@ -34,6 +34,8 @@ class MessagePosted(Fact, frozen=True):
 
 
 class MessageAcknowledged(Fact, frozen=True):
+    """Whom `message` was posted to has seen it."""
+
     message: UUID
 
 

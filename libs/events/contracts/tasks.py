@@ -105,6 +105,8 @@ class StepStarted(Fact, frozen=True):
 
 
 class StepCompleted(Fact, frozen=True):
+    """A step of the template ends: its clocks stop here."""
+
     step: str
 
 
@@ -125,6 +127,8 @@ class HandoffOffered(Fact, frozen=True):
 
 
 class HandoffAccepted(Fact, frozen=True):
+    """`receiver` took the case that it was offered with this `number`, and is its holder from now on."""
+
     number: int
     receiver: str
 
@@ -165,18 +169,24 @@ class TaskAssigned(Fact, frozen=True):
 
 
 class ConsultationAsked(Fact, frozen=True):
+    """`department` is asked for what it knows; the case stays where it is."""
+
     step: str
     department: str
     question: str
 
 
 class ConsultationAnswered(Fact, frozen=True):
+    """`department` answered what it was asked in this `step`."""
+
     step: str
     department: str
     answer: str
 
 
 class SolutionGiven(Fact, frozen=True):
+    """`department`, which holds the case, has a solution. The customer does not know of it yet."""
+
     department: str
     solution: str
 
@@ -188,11 +198,15 @@ class CustomerTold(Fact, frozen=True):
 
 
 class CallBackDone(Fact, frozen=True):
+    """The customer was called back; `satisfied` with the solution or not."""
+
     satisfied: bool
     note: str = ""
 
 
 class CaseClosed(Fact, frozen=True):
+    """The case has ended, and nothing more is handed over in it. `outcome`: how, in a word."""
+
     outcome: str
 
 
