@@ -62,6 +62,7 @@ where first.id = $1 and first.decided
 _HEAD = "select last_position, last_sequence, instant, epoch from journal.head()"
 _AS_OF = "select last_position, final from journal.as_of($1)"
 _POSITION_AT = "select journal.position_at($1) as position"
+_REACHED = "select journal.reached() as instant"
 _DOMAIN_NOW = "select journal.domain_now() as instant"
 
 
@@ -207,6 +208,12 @@ class Journal:
     async def domain_now(self) -> datetime:
         """The domain clock as the journal reads it."""
         (row,) = await self._fetch(_DOMAIN_NOW)
+        instant: datetime = row["instant"]
+        return instant
+
+    async def reached(self) -> datetime:
+        """The latest instant at which the domain clock was seen; facts are recorded after that, should it step back."""
+        (row,) = await self._fetch(_REACHED)
         instant: datetime = row["instant"]
         return instant
 

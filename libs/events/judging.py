@@ -14,7 +14,9 @@ from libs.events.errors import Undecodable
 from libs.events.parked import Headers, Parked, Problem, State, parked_id, shortened
 
 AHEAD_S_MAX = 60
-"""A record may be recorded this much ahead of our domain clock: one bad clock must not poison every journal."""
+"""A record may be recorded this much ahead of where our domain clock has ever been: one bad clock must not poison every
+journal, and a jump of a clock that services share must not stop them.
+"""
 ANYTHING = "*"
 
 

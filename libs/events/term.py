@@ -58,7 +58,7 @@ class Term:
     async def resume(self) -> None:
         """Let flow on what was about to flow when the last term ended."""
         for key in await self.desk.left(self.taker.topics):
-            await drain(self.desk, self.taker, key, await self.desk.journal.domain_now())
+            await drain(self.desk, self.taker, key, await self.desk.journal.reached())
 
     async def round(self, wake: asyncio.Event) -> None:
         self.desk.lead.check()
@@ -76,7 +76,7 @@ class Term:
 
     async def _act(self) -> None:
         for act in await asked(self.desk.database, self.taker.topics):
-            await act_on(self.desk, self.taker, act, await self.desk.journal.domain_now())
+            await act_on(self.desk, self.taker, act, await self.desk.journal.reached())
         await self._close_gaps()
         for place, (_, key) in list(self.stopped.items()):
             if self.desk.full(Draft(), key) is None:
@@ -84,7 +84,7 @@ class Term:
                 self.fetching.go(place, self.desk.places[place].next_offset)
 
     async def _receive(self, batches: Mapping[Partition, Sequence[Raw]]) -> None:
-        now = await self.desk.journal.domain_now()
+        now = await self.desk.journal.reached()
         draft = Draft()
         with _tracer.start_as_current_span(
             f"receive {self.taker.role}",
@@ -161,7 +161,7 @@ class Term:
             place = self.desk.places[partition]
             if place.sequence < (gap.previous or 0):
                 continue
-            now = await self.desk.journal.domain_now()
+            now = await self.desk.journal.reached()
             draft = Draft()
             for each in await fetch_rows(
                 self.desk.database,
