@@ -5,10 +5,12 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_FLAGS := --quiet
 S ?=
+N ?= 25
+SEED ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs demo check test test-pure test-platform test-long contracts format lock
+.PHONY: help setup up down status logs demo check test test-pure test-platform test-long faults contracts format lock
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +65,9 @@ test-platform: setup  ## tests on the real Kafka and PostgreSQL
 test-long: setup  ## randomized and fault runs (each prints its seed)
 	$(BIN)/pytest -q --hypothesis-profile=long -m "hypothesis and not platform and not long" $(ARGS)
 	$(BIN)/pytest -s -m long $(ARGS)
+
+faults: setup  ## faults of every kind under load: make faults N=300 SEED=7
+	BATON_FAULTS=$(N) BATON_SEED=$(SEED) $(BIN)/pytest -s -m long tests/faults/test_faults.py -k faults_of_every_kind $(ARGS)
 
 contracts: setup  ## what Baton says, for other languages: contracts/, and a page of it
 	@$(BIN)/python -m tests.contracts.samples

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,11 +13,13 @@ from pathlib import Path
 
 import psutil
 
-from infra.local import Platform
+from infra.local import Platform, processes
 from infra.local.platform import Wishes
 from infra.local.ports import choose, random_free
 
 PREFIX = "baton-tests-"
+UNMOUNT_SECONDS_MAX = 10
+END_SECONDS_MAX = 10.0
 
 
 @contextmanager
@@ -42,8 +46,16 @@ def open_folder() -> Path:
 
 def remove(stopping: Platform, folder: Path) -> None:
     stopping.stop()
+    _unmount_below(folder)
     stopping.postgres.erase()  # may lie elsewhere
     shutil.rmtree(folder)
+
+
+def _unmount_below(folder: Path) -> None:
+    """Small disks that a test has put there."""
+    for disk in psutil.disk_partitions(all=True):
+        if Path(disk.mountpoint).is_relative_to(folder):
+            subprocess.run(["umount", disk.mountpoint], check=True, timeout=UNMOUNT_SECONDS_MAX)
 
 
 def sweep() -> None:
@@ -51,4 +63,7 @@ def sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
         runner = int(folder.name.removeprefix(PREFIX).partition("-")[0])
         if folder.stat().st_uid == os.getuid() and not psutil.pid_exists(runner):
+            for record in folder.glob("run/*.json"):  # of brokers outside of a platform
+                if (left := processes.recorded(record)) is not None:
+                    processes.end(left, signal.SIGTERM, END_SECONDS_MAX)
             remove(Platform.at(folder / "state"), folder)

@@ -43,12 +43,14 @@ NO_ERROR = 0
 class Kafka(Part):
     stop_seconds_max = 20.0
 
-    def __init__(self, state: Path, port: int, controller_port: int, progress: Progress) -> None:
-        super().__init__("kafka", state, port)
+    def __init__(
+        self, state: Path, port: int, controller_port: int, progress: Progress, *, name: str = "kafka"
+    ) -> None:
+        super().__init__(name, state, port)
         self.controller_port = controller_port
         self.progress = progress
-        self.data = state / "kafka"
-        self.properties = state / "kafka.properties"
+        self.data = state / name
+        self.properties = state / f"{name}.properties"
 
     @property
     def bootstrap(self) -> str:
@@ -57,7 +59,7 @@ class Kafka(Part):
     def start(self) -> Running:
         class_path = os.pathsep.join(str(jar) for jar in kafka_class_path(self.progress))
         self.properties.parent.mkdir(parents=True, exist_ok=True)
-        self.properties.write_text((SETTINGS / "broker.properties").read_text() + self._own_settings())
+        self.properties.write_text((SETTINGS / "broker.properties").read_text() + self.own_settings())
         if not (self.data / "meta.properties").exists():
             self._format(class_path)
         argv = [java(), *JVM_FLAGS, "-cp", class_path, "kafka.Kafka", str(self.properties)]
@@ -69,7 +71,8 @@ class Kafka(Part):
     def erase(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
 
-    def _own_settings(self) -> str:
+    def own_settings(self) -> str:
+        """What this node adds to broker.properties."""
         return (
             f"\nlisteners=PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}"
             f"\nadvertised.listeners=PLAINTEXT://{HOST}:{self.port}"
@@ -109,29 +112,29 @@ async def answers(bootstrap: str) -> bool:
         await admin.close()
 
 
-def declared_topics(owners: Iterable[str]) -> list[NewTopic]:
+def declared_topics(owners: Iterable[str], replicas: int = 1) -> list[NewTopic]:
     """The topics of infra/kafka/topics.yaml, with one per owner."""
     declared = yaml.safe_load((SETTINGS / "topics.yaml").read_text())
     of_owners = declared["owners"]
     return [
         *(
-            NewTopic(of_owners["prefix"] + owner, of_owners["partitions"], 1, topic_configs=of_owners["config"])
+            NewTopic(of_owners["prefix"] + owner, of_owners["partitions"], replicas, topic_configs=of_owners["config"])
             for owner in owners
         ),
         *(
-            NewTopic(topic["name"], topic["partitions"], 1, topic_configs=topic["config"])
+            NewTopic(topic["name"], topic["partitions"], replicas, topic_configs=topic["config"])
             for topic in declared["shared"]
         ),
     ]
 
 
-async def create_topics(bootstrap: str, owners: Iterable[str]) -> list[str]:
+async def create_topics(bootstrap: str, owners: Iterable[str], replicas: int = 1) -> list[str]:
     """Creates what is missing of the declared topics and returns the names of the new ones."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         present = set(await admin.list_topics())
-        missing = [topic for topic in declared_topics(owners) if topic.name not in present]
+        missing = [topic for topic in declared_topics(owners, replicas) if topic.name not in present]
         if not missing:
             return []
         answer = await admin.create_topics(missing)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -93,6 +93,16 @@ async def read(
     for log in logs:
         found.told += [json.loads(line) for line in log.read_text().splitlines()]
     return found
+
+
+async def newest_entry(url: str) -> datetime:
+    """When a journal noted its last entry; long ago for an empty one."""
+    connection = await asyncpg.connect(url, command_timeout=READ_SECONDS_MAX)
+    try:
+        noted: datetime | None = await connection.fetchval("select max(noted_at) from journal.entries")
+        return noted or datetime.min.replace(tzinfo=UTC)
+    finally:
+        await connection.close()
 
 
 async def _read_database(

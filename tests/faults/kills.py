@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import asyncpg
 
-from infra.local import Platform
+from infra.local import Platform, processes
 from infra.local.parts import Part
+from tests.faults.ground import Clock, Disk, Ground, Network
 
 ASK_SECONDS_MAX = 10.0
 PAUSE_SECONDS = (0.5, 2.5)
+OUTAGE_SECONDS = 12.0
+"""Longer than Kafka's session and every time-out of a request or statement (10 s)."""
+LOSS_SECONDS = 8.0
+JUMP_SECONDS = 6.0
+JUMP = 2 * 60 * 60
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is harmed, and by what means."""
+
+    platform: Platform
+    ground: Ground
+
+    def service(self, chance: random.Random) -> Part:
+        return self.platform.services[chance.choice(list(self.platform.services))]
 
 
 @dataclass(frozen=True)
 class Harm:
-    """`pid` of what was killed, or 0; `seconds` until the part was ready again."""
+    """`pid` of what was killed or stopped, or 0; `seconds` until the part was ready again."""
 
     kind: str
     part: str
@@ -27,29 +46,37 @@ class Harm:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.part} (process {self.pid}), ready again after {self.seconds:.1f} s"
+        return f"{self.kind}: {self.part} (process {self.pid}), ready again after {self.seconds:.1f} s"
 
 
-Fault = Callable[[Platform, random.Random], Awaitable[tuple[str, int]]]
+Fault = Callable[[Site, random.Random], Awaitable[tuple[str, int]]]
 
 
-async def kill_service(platform: Platform, chance: random.Random) -> tuple[str, int]:
-    return await _kill(platform.services[chance.choice(list(platform.services))])
+async def kill_service(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _kill(site.service(chance))
 
 
-async def kill_kafka(platform: Platform, chance: random.Random) -> tuple[str, int]:
-    return await _kill(platform.kafka)
+async def kill_kafka(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _kill(site.platform.kafka)
 
 
-async def kill_postgres(platform: Platform, chance: random.Random) -> tuple[str, int]:
+async def kill_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
     """The postmaster; its children end by themselves."""
-    return await _kill(platform.postgres)
+    return await _kill(site.platform.postgres)
 
 
-async def end_connections(platform: Platform, chance: random.Random) -> tuple[str, int]:
+async def stop_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
+    """An "immediate" stop: no checkpoint, sessions thrown out; it recovers from its log at the next start."""
+    part, pid = site.platform.postgres, await _signal(site.platform.postgres, signal.SIGQUIT)
+    await asyncio.to_thread(processes.wait_gone, _recorded(part), ASK_SECONDS_MAX)
+    await _again(part)
+    return part.name, pid
+
+
+async def end_connections(site: Site, chance: random.Random) -> tuple[str, int]:
     """pg_terminate_backend of about half of a service's connections."""
-    name = chance.choice(list(platform.services))
-    admin = await asyncpg.connect(platform.postgres.admin_url, command_timeout=ASK_SECONDS_MAX)
+    name = site.service(chance).name
+    admin = await asyncpg.connect(site.platform.postgres.admin_url, command_timeout=ASK_SECONDS_MAX)
     try:
         ended = await admin.fetch(
             "select pid, pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid % 2 = $2",
@@ -61,34 +88,144 @@ async def end_connections(platform: Platform, chance: random.Random) -> tuple[st
     return f"{len(ended)} connections of {name}", 0
 
 
+async def pause_service(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _pause(site.service(chance))
+
+
+async def pause_kafka(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _pause(site.platform.kafka)
+
+
+async def fill_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _outlast(site.ground.disks["postgres"].full(), site.platform.postgres)
+
+
+async def fill_kafka(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _outlast(site.ground.disks["kafka"].full(), site.platform.kafka)
+
+
+async def cut_network(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _outlast(site.ground.network.cut(), site.platform.kafka)
+
+
+async def lose_packets(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _outlast(site.ground.network.losing(), site.platform.kafka, LOSS_SECONDS)
+
+
+async def jump_service(site: Site, chance: random.Random) -> tuple[str, int]:
+    return await _jump(site, site.service(chance), chance)
+
+
+async def jump_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
+    """The domain clock, which never goes back in a journal: after a jump ahead it stands until it is caught up with."""
+    return await _jump(site, site.platform.postgres, chance)
+
+
 async def _kill(part: Part) -> tuple[str, int]:
     """kill -9, and a new start as the supervisor would."""
     pid = await asyncio.to_thread(part.kill)
     if pid is None:
-        raise AssertionError(f"{part.name} had died by itself before:\n{part.log_tail()}")
-    await asyncio.to_thread(part.start)
-    await asyncio.to_thread(part.wait_ready)
+        raise AssertionError(_died(part))
+    await _again(part)
     return part.name, pid
 
 
-KINDS: dict[str, Fault] = {
-    "kill service": kill_service,
-    "kill kafka": kill_kafka,
-    "kill postgres": kill_postgres,
-    "end connections": end_connections,
+async def _pause(part: Part) -> tuple[str, int]:
+    pid = await _signal(part, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(OUTAGE_SECONDS)
+    finally:
+        await _signal(part, signal.SIGCONT)
+    await _again(part)
+    return part.name, pid
+
+
+async def _outlast(
+    outage: AbstractContextManager[None], part: Part, seconds: float = OUTAGE_SECONDS
+) -> tuple[str, int]:
+    """The outage lasts so long; who dies of it is started again afterwards."""
+    pid = part.pid
+    with outage:
+        await asyncio.sleep(seconds)
+    died = part.pid != pid
+    await _again(part)
+    return f"{part.name}{', which died of it' if died else ''}", pid or 0
+
+
+async def _jump(site: Site, part: Part, chance: random.Random) -> tuple[str, int]:
+    """The part starts anew under a clock that then jumps, and after a while jumps back."""
+    clock, by = site.ground.clock, chance.choice((-JUMP, JUMP))
+    await asyncio.to_thread(clock.start, part)
+    await all_ready(site.platform)
+    clock.set(by)
+    try:
+        await asyncio.sleep(JUMP_SECONDS)
+    finally:
+        clock.set(0)
+    await asyncio.to_thread(part.wait_ready)
+    return f"{part.name} by {by:+d} s", part.pid or 0
+
+
+async def _again(part: Part) -> None:
+    await asyncio.to_thread(part.start)
+    await asyncio.to_thread(part.wait_ready)
+
+
+async def _signal(part: Part, number: signal.Signals) -> int:
+    if not processes.send(_recorded(part), number):
+        raise AssertionError(_died(part))
+    return _recorded(part).pid
+
+
+def _recorded(part: Part) -> processes.Running:
+    found = processes.recorded(part.record)
+    assert found is not None, f"{part.name} was never started"
+    return found
+
+
+def _died(part: Part) -> str:
+    return f"{part.name} had died by itself before:\n{part.log_tail()}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`weight`: how often it comes compared with the others. `lacking`: why it cannot be had on this machine."""
+
+    fault: Fault
+    weight: float
+    lacking: str | None = None
+
+
+KINDS: dict[str, Kind] = {
+    "kill service": Kind(kill_service, 4),
+    "kill kafka": Kind(kill_kafka, 1),
+    "kill postgres": Kind(kill_postgres, 1),
+    "stop postgres": Kind(stop_postgres, 1),
+    "end connections": Kind(end_connections, 2),
+    "pause service": Kind(pause_service, 1),
+    "pause kafka": Kind(pause_kafka, 0.5),
+    "fill disk of postgres": Kind(fill_postgres, 0.5, Disk.lacking),
+    "fill disk of kafka": Kind(fill_kafka, 0.5, Disk.lacking),
+    "cut network": Kind(cut_network, 0.5, Network.lacking),
+    "lose packets": Kind(lose_packets, 0.5, Network.lacking),
+    "jump clock of service": Kind(jump_service, 1, Clock.lacking),
+    "jump clock of postgres": Kind(jump_postgres, 0.5, Clock.lacking),
 }
+POSSIBLE = [kind for kind, found in KINDS.items() if found.lacking is None]
+LACKING = {kind: found.lacking for kind, found in KINDS.items() if found.lacking is not None}
 
 
-async def harm(platform: Platform, chance: random.Random, times: int) -> list[Harm]:
-    """`times` faults, every kind at least once, in an order by chance."""
-    kinds = list(KINDS)
-    kinds += chance.choices(kinds, (4, 1, 1, 2), k=max(times - len(kinds), 0))
-    chance.shuffle(kinds)
+async def harm(site: Site, chance: random.Random, times: int) -> list[Harm]:
+    """`times` faults, every kind at least once where there are as many, in an order by chance."""
+    chosen = list(POSSIBLE)
+    weights = [KINDS[kind].weight for kind in POSSIBLE]
+    chosen += chance.choices(POSSIBLE, weights, k=max(times - len(chosen), 0))
+    chance.shuffle(chosen)
     done = []
-    for kind in kinds[:times]:
+    for kind in chosen[:times]:
         await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))  # the load goes on in between
         started = time.monotonic()
-        part, pid = await KINDS[kind](platform, chance)
+        part, pid = await KINDS[kind].fault(site, chance)
         done.append(Harm(kind, part, pid, time.monotonic() - started))
         print(f"  {done[-1]}", flush=True)
     return done

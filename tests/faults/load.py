@@ -13,6 +13,8 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +33,8 @@ OUTCOME_SECONDS_MAX = 180.0
 """By then an asked command has its answer, or the run has failed."""
 ACKS_SECONDS_MAX = 240.0
 AGAIN_SECONDS = 0.2
+STALL_SECONDS_MIN = 1.0
+"""Without an acknowledged command for so long, the load has stalled."""
 HOT_STREAMS = 3
 REJECTIONS_MAX = 3
 CONTACTS = {"production": "prod-1", "purchasing": "purch-1", "product": "pd-1"}
@@ -63,7 +67,8 @@ class Ask:
 
 @dataclass
 class Clients:
-    """Asks, and writes every answer to `log`. `stalls_s`: how long each answer took, retries included.
+    """Asks, and writes every answer to `log`. `answers_s`: how long each took, retries included; `stalls_s`: how long
+    nothing was acknowledged, where that was long.
 
     `faults`: answers that say that something is wrong inside (500), where "try again soon" (503) is meant.
     """
@@ -71,12 +76,14 @@ class Clients:
     platform: Platform
     log: Path
     counts: Counter[str] = field(default_factory=Counter)
+    answers_s: list[float] = field(default_factory=list)
     stalls_s: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     async def __aenter__(self) -> Clients:
         self._bearers: dict[str, str] = {}
         self._told = asyncio.Event()
+        self._acked_at = time.monotonic()
         self._file = self.log.open("a", buffering=1)
         self._http = httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False)
         return self
@@ -114,7 +121,9 @@ class Clients:
         kind = "accepted" if answer.is_success else "refused"
         self.counts[kind] += 1
         self.counts["after a retry"] += tries > 1
-        self.stalls_s.append(seconds)
+        self.answers_s.append(seconds)
+        if answer.is_success:
+            self._acked()
         line = {"kind": kind, "status": answer.status_code, "service": ask.service, "actor": ask.person}
         if answer.is_success:
             told.setdefault("facts", ["?"] if told.get("result") == "accepted" else [])
@@ -125,6 +134,11 @@ class Clients:
         self._told.set()
         self._file.write(json.dumps(line | {"key": ask.key, "path": ask.path, "tries": tries}) + "\n")
         return told if answer.is_success else None
+
+    def _acked(self) -> None:
+        before, self._acked_at = self._acked_at, time.monotonic()
+        if self._acked_at - before >= STALL_SECONDS_MIN:
+            self.stalls_s.append(self._acked_at - before)
 
     async def wait_acks(self, acks: int) -> None:
         """Until so many commands were acknowledged; raises TimeoutError after ACKS_SECONDS_MAX."""
@@ -257,3 +271,15 @@ async def work(
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
             group.create_task(Worker(clients, f"{seed}-{number}", per_second / workers).run(enough))
+
+
+@asynccontextmanager
+async def loaded(clients: Clients, seed: str, per_second: float = PER_SECOND) -> AsyncIterator[None]:
+    """Load while the block runs; at its end everything asked has its answer."""
+    enough = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work(clients, seed, enough, per_second=per_second))
+        try:
+            yield
+        finally:
+            enough.set()

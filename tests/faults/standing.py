@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import sys
+from asyncio.subprocess import PIPE
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from demo import rulebook
 from infra.local import Platform
-from infra.local.doors import open_doors
+from infra.local.doors import Doors, open_doors
 from infra.local.rest import OPERATOR as OPS
 from infra.local.rest import positions, run_on, wait_rest
 from tests.faults.checker import COUNTED_VIEWS, Verdict, check
-from tests.faults.evidence import read
-from tests.faults.kills import all_ready
+from tests.faults.evidence import newest_entry, read
+from tests.faults.ground import Ground
+from tests.faults.kills import Site, all_ready
 from tests.faults.load import OPERATOR, Ask, Clients
 
+PROJECT = Path(__file__).parents[2]
 REST_SECONDS_MAX = 240.0
+RETRIES_AT_ONCE = 16
 LIMIT_MIN = 1
 """Limits and rungs are as short as they can be, so that timers fire while parts die."""
 
@@ -29,7 +36,12 @@ class Standing:
 
     platform: Platform
     folder: Path
+    ground: Ground
     logs: list[Path] = field(default_factory=list)
+
+    @property
+    def site(self) -> Site:
+        return Site(self.platform, self.ground)
 
     def clients(self) -> Clients:
         self.logs.append(self.folder / f"told-{len(self.logs)}.jsonl")
@@ -56,28 +68,63 @@ class Standing:
         await asyncio.to_thread(go)
 
     async def settle(self) -> Verdict:
-        """Wait until all is ready and at rest, at an instant that no timer moves, and check everything."""
+        """Wait until all is ready and at rest, at an instant that no timer moves, and check everything.
+
+        That instant is after all that was ever recorded, even under a clock that was ahead: what was parked for it is
+        tried again then.
+        """
         await all_ready(self.platform)
-        rested_at = await asyncio.to_thread(self._rest_at_an_instant)
+        newest = [await newest_entry(self.platform.database(name).url) for name in self.platform.services]
+        rested_at = await asyncio.to_thread(self._rest_at_an_instant, max(newest))
         columns = {view: column for view, (column, _) in COUNTED_VIEWS.items()}
         return check(await read(self.platform, self.logs, columns, rested_at))
+
+    async def baton(self, *words: str) -> str:
+        """What `baton` prints."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli.main", *words),
+            cwd=PROJECT,
+            env={**os.environ, "BATON_STATE": str(self.platform.state)},
+            stdout=PIPE,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0, said.decode()
+        return said.decode()
 
     def _rest(self) -> None:
         with open_doors(self.platform) as doors:
             wait_rest(doors, REST_SECONDS_MAX)
 
-    def _rest_at_an_instant(self) -> datetime:
+    def _rest_at_an_instant(self, after: datetime) -> datetime:
         """All clocks stand at one instant, and what was due by then is done."""
         with open_doors(self.platform) as doors:
             wait_rest(doors, REST_SECONDS_MAX)
             clocks = [datetime.fromisoformat(at["clock"]["now"]) for at in positions(doors).values()]
-            instant = max(clocks) + timedelta(seconds=1)
+            instant = max(*clocks, after) + timedelta(seconds=1)
             ops = doors.as_("ops", OPS)
-            for body in ({"hold": instant.isoformat()}, {"fire": True}):
-                for name in doors.urls:
-                    ops.post(name, "/v1/clock", body)
+            for name in doors.urls:
+                ops.post(name, "/v1/clock", {"hold": instant.isoformat()})
+            _retry_parked(doors)
+            for name in doors.urls:
+                ops.post(name, "/v1/clock", {"fire": True})
             wait_rest(doors, REST_SECONDS_MAX)
         return instant
+
+
+def _retry_parked(doors: Doors) -> None:
+    """What came from a clock ahead, now that its time has come."""
+    ops = doors.as_("ops", OPS)
+    while parked := [
+        (name, row["id"])
+        for name in doors.urls
+        for row in ops.get(name, "/v1/parked?waiting=false")["rows"]
+        if row["kind"] == "future"
+    ]:
+        with ThreadPoolExecutor(RETRIES_AT_ONCE) as pool:
+            ended = list(pool.map(lambda each: ops.post(each[0], f"/v1/parked/{each[1]}/retry", {})["state"], parked))
+        assert set(ended) == {"released"}, ended
+        print(f"  {len(ended)} records of a clock ahead, parked and taken after all")
+    wait_rest(doors, REST_SECONDS_MAX)
 
 
 def _short(call: rulebook.Call) -> rulebook.Call:
@@ -94,4 +141,5 @@ def _short(call: rulebook.Call) -> rulebook.Call:
 
 
 def new_seed() -> int:
-    return random.randrange(1 << 32)
+    """By chance, unless BATON_SEED says which."""
+    return int(os.environ.get("BATON_SEED") or random.randrange(1 << 32))

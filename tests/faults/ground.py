@@ -1,0 +1,150 @@
+"""What some faults need of the machine: disks of their own size, a packet filter, a clock that can be set.
+
+Each says why it is not to be had where it is not: without root, without `iptables`, without `libfaketime`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.local import Platform
+from infra.local.kafka import Kafka
+from infra.local.parts import Part
+from infra.local.postgres import Postgres
+from infra.local.services import Service
+
+ROOM = "4g"
+"""Size of a disk; memory is taken only by what is written."""
+TOOL_SECONDS_MAX = 10
+LOSS = 0.25
+CLOCK_CACHE_SECONDS = 1
+FAKETIME = "faketime/libfaketimeMT.so.1"
+
+
+class Disk:
+    """The data of Kafka or PostgreSQL on a tmpfs, which can be made as small as what lies on it."""
+
+    lacking = None if os.geteuid() == 0 and shutil.which("mount") else "only root may mount a small disk"
+
+    def __init__(self, part: Kafka | Postgres) -> None:
+        """Moves the data; the part is stopped meanwhile."""
+        self.place = part.data
+        part.stop()
+        owner = self.place.stat()
+        before = self.place.rename(self.place.with_name(self.place.name + ".before"))
+        self.place.mkdir()
+        _run("mount", "-t", "tmpfs", "-o", f"size={ROOM},mode=700,uid={owner.st_uid},gid={owner.st_gid}", "none", self)
+        _run("cp", "--archive", f"{before}/.", self)
+        shutil.rmtree(before)
+        part.start()
+        part.wait_ready()
+
+    def __fspath__(self) -> str:
+        return str(self.place)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Not a byte more can be written."""
+        found = os.statvfs(self.place)
+        _run("mount", "-o", f"remount,size={(found.f_blocks - found.f_bfree) * found.f_frsize}", self)
+        try:
+            yield
+        finally:
+            _run("mount", "-o", f"remount,size={ROOM}", self)
+
+
+class Network:
+    """The way between services and broker, by the broker's port."""
+
+    lacking = None if os.geteuid() == 0 and shutil.which("iptables") else "needs root and iptables"
+
+    def __init__(self, port: int) -> None:
+        self._rules = [("INPUT", "-i", "lo", "-p", "tcp", way, str(port)) for way in ("--dport", "--sport")]
+
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        """Nothing arrives, either way, and nobody is told."""
+        with self._rule("-j", "DROP"):
+            yield
+
+    @contextmanager
+    def losing(self) -> Iterator[None]:
+        with self._rule("-m", "statistic", "--mode", "random", "--probability", str(LOSS), "-j", "DROP"):
+            yield
+
+    @contextmanager
+    def _rule(self, *what: str) -> Iterator[None]:
+        try:
+            for chain, *match in self._rules:
+                _run("iptables", "-w", "-I", chain, *match, *what)
+            yield
+        finally:
+            for chain, *match in self._rules:
+                _run("iptables", "-w", "-D", chain, *match, *what)
+
+
+class Clock:
+    """The machine's clock as one process sees it, from its next start on. Intervals are measured as ever."""
+
+    library = next(
+        (path for path in (Path("/usr/lib") / FAKETIME, *Path("/usr/lib").glob(f"*/{FAKETIME}")) if path.exists()), None
+    )
+    lacking = None if library else "libfaketime is not installed"
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.set(0)
+        file.chmod(0o644)  # PostgreSQL is another user
+
+    def set(self, seconds: int) -> None:
+        """So far from the truth, within CLOCK_CACHE_SECONDS."""
+        draft = self._file.with_suffix(".draft")
+        draft.write_text(f"{seconds:+d}s\n")
+        draft.chmod(0o644)
+        draft.replace(self._file)
+
+    def start(self, part: Part) -> None:
+        """Starts the part anew under this clock."""
+        part.stop()
+        theirs = {
+            "LD_PRELOAD": str(self.library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": str(CLOCK_CACHE_SECONDS),
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        with _environment(part, theirs):
+            part.start()
+        part.wait_ready()
+
+
+class Ground:
+    """All of it, for one platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.network = Network(platform.kafka.port)
+        self.disks = {part.name: Disk(part) for part in (platform.postgres, platform.kafka) if Disk.lacking is None}
+        self.clock = Clock(platform.state / "clock")
+
+
+@contextmanager
+def _environment(part: Part, more: dict[str, str]) -> Iterator[None]:
+    """A service has an environment of its own; what else is started inherits this process's."""
+    theirs = part.environment if isinstance(part, Service) else os.environ
+    theirs.update(more)
+    try:
+        yield
+    finally:
+        for name in more:
+            del theirs[name]
+
+
+def _run(*argv: str | os.PathLike[str]) -> None:
+    words: Sequence[str] = [os.fspath(word) for word in argv]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=TOOL_SECONDS_MAX, check=False)
+    if done.returncode:
+        raise OSError(f"{' '.join(words)}: {done.stdout}{done.stderr}")
