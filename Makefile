@@ -2,15 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+BENCH_STAMP := .venv/.bench-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_FLAGS := --quiet
 S ?=
 N ?= 25
 SEED ?=
+TRACES ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs demo check test test-pure test-platform test-long faults contracts format lock
+.PHONY: help setup up down status logs demo check test test-pure test-platform test-long faults contracts format lock bench
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,8 +33,8 @@ $(STAMP): requirements.lock requirements-setup.lock pyproject.toml
 	@$(PIP) install $(PIP_FLAGS) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-up: setup  ## start Kafka, PostgreSQL and every service
-	@$(BIN)/baton up $(ARGS)
+up: setup  ## start Kafka, PostgreSQL and every service; TRACES=1: with a page of traces
+	@$(BIN)/baton up $(if $(TRACES),--traces) $(ARGS)
 
 down: setup  ## stop everything that `make up` started
 	@$(BIN)/baton down
@@ -45,7 +47,7 @@ logs: setup  ## follow a log: make logs S=tasks
 	@$(BIN)/baton logs $(S) --follow
 
 demo: setup  ## the main job on real input, in one go; leaves the platform up
-	@$(BIN)/baton demo $(ARGS)
+	@$(BIN)/baton demo $(if $(TRACES),--traces) $(ARGS)
 
 check: setup  ## format, lint, types, import rules, house rules
 	$(BIN)/ruff format --check .
@@ -73,11 +75,21 @@ contracts: setup  ## what Baton says, for other languages: contracts/, and a pag
 	@$(BIN)/python -m tests.contracts.samples
 	@$(BIN)/python -m infra.contracts
 
+bench: setup $(BENCH_STAMP)  ## figures beside the peers (half an hour; ARGS="--only append --rounds 3")
+	$(BIN)/python -m bench $(ARGS)
+
+$(BENCH_STAMP): $(STAMP) bench/requirements.lock bench/node/package-lock.json
+	@echo "==> bench: installing the peers, hashes checked"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement bench/requirements.lock
+	@if command -v npm >/dev/null; then cd bench/node && npm ci --silent --no-audit --no-fund; \
+		else echo "==> bench: no npm here; message-db and Emmett will be absent"; fi
+	@touch $@
+
 format: setup  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 lock: setup  ## resolve requirements*.in anew
-	@for name in requirements requirements-setup; do \
+	@for name in requirements requirements-setup bench/requirements; do \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 			--no-annotate --python-version 3.11 $$name.in -o $$name.lock; done

@@ -1,0 +1,127 @@
+"""`make bench`: every comparison, as a table and as JSON. Exit 1 when a figure that was asked for is not reached."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import platform as machine
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import asyncpg
+import msgspec
+import psutil
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from bench import reporting
+from bench.comparing import ROUNDS, Comparison, Outcome, compare
+from bench.measuring import FOREIGN_CORES_MAX, RETRIES_MAX, SYNC_MS_MAX, Ground
+from infra.local import Platform
+from infra.local.platform import Wishes
+from infra.local.ports import random_free
+from infra.local.postgres import binaries
+from tests.launching import open_folder, remove
+
+MODULES = (
+    "bench.appends",
+    "bench.reads",
+    "bench.folds",
+    "bench.transport",
+    "bench.posts",
+    "bench.timers",
+    "bench.past",
+)
+PEERS = "bench.peers"
+NODE = Path(__file__).parent / "node"
+
+
+def main(
+    only: Annotated[list[str] | None, typer.Option(help="comparisons whose name contains this")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=50)] = ROUNDS,
+    retries: Annotated[int, typer.Option(min=0, max=10, help="for a sample that does not count")] = RETRIES_MAX,
+    scale: Annotated[float, typer.Option(min=0.001, max=10, help="times the sizes and seconds")] = 1.0,
+    out: Annotated[Path | None, typer.Option("--json", help="a file for all samples")] = None,
+) -> None:
+    console = Console(stderr=True)
+    wanted = [
+        (module, comparison)
+        for module in map(importlib.import_module, MODULES)
+        for comparison in module.COMPARISONS
+        if not only or any(word in comparison.name for word in only)
+    ]
+    if not wanted:
+        raise typer.BadParameter(f"--only {' '.join(only or ())}: no comparison is called so")
+    folder = open_folder()
+    stores = Platform(folder / "state", random_free(), wishes=Wishes(services=()))
+    outcomes: list[Outcome] = []
+    try:
+        stores.start_foundation()
+        own = [psutil.Process(part.pid) for part in (stores.kafka, stores.postgres) if part.pid is not None]
+        ground = Ground(stores.kafka.bootstrap, stores.postgres.admin_url, folder, binaries(), NODE)
+        with Progress(console=console) as progress:
+            for module, comparison in wanted:
+                outcomes.append(_measure(progress, module, comparison.scaled(scale), ground, own, rounds, retries))
+    finally:
+        remove(stores, folder)
+    if out is not None:
+        out.write_bytes(msgspec.json.format(msgspec.json.encode(_told(outcomes)), indent=1))
+    if not reporting.report(outcomes):
+        raise typer.Exit(1)
+
+
+def _measure(
+    progress: Progress,
+    module: ModuleType,
+    comparison: Comparison,
+    ground: Ground,
+    own: list[psutil.Process],
+    rounds: int,
+    retries: int,
+) -> Outcome:
+    task = progress.add_task(comparison.name, total=rounds * len(comparison.sides))
+    prepare = getattr(module, "prepare", None)
+    if prepare is not None:
+        made: dict[str, str] = asyncio.run(prepare(comparison.on(ground)))
+        ground = msgspec.structs.replace(ground, made=made)
+    outcome = Outcome(comparison)
+
+    def module_of(side: str) -> str:
+        return module.__name__ if side in module.SIDES else PEERS
+
+    for outcome in compare(comparison, module_of, ground, own, rounds, retries):
+        progress.update(task, completed=sum(len(found) for found in outcome.rounds))
+        if outcome.taken and not outcome.taken[-1].counts:
+            progress.console.print(f"[dim]{reporting.of_sample(outcome.taken[-1])}: not quiet, taken again[/dim]")
+        asyncio.run(_checkpoint(ground.admin_url))
+    progress.update(task, completed=rounds * len(comparison.sides))
+    return outcome
+
+
+async def _checkpoint(admin_url: str) -> None:
+    """What the sample before left unwritten does not burden the next one."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await connection.execute("checkpoint")
+    finally:
+        await connection.close()
+
+
+def _told(outcomes: list[Outcome]) -> dict[str, Any]:
+    return {
+        "machine": {
+            "cores": psutil.cpu_count(),
+            "memory": psutil.virtual_memory().total,
+            "python": machine.python_version(),
+        },
+        "counts_when": {"foreign_cores_max": FOREIGN_CORES_MAX, "fdatasync_ms_max": SYNC_MS_MAX},
+        "comparisons": [reporting.as_json(outcome) for outcome in outcomes],
+    }
+
+
+if __name__ == "__main__":
+    command = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    command.command()(main)
+    command()

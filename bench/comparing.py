@@ -1,0 +1,138 @@
+"""Comparisons: the sides alternate, round by round; what counts are the ratios of the same round."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import psutil
+
+from bench.measuring import RETRIES_MAX, Ground, Sample, SideFailed, Taken, take
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Ours ÷ theirs, of the same round: at least, or at most, so much (neither: shown only).
+
+    `of`: rate, p50_ms, p99_ms or megabytes. `peer`: it may be absent on a machine without its runtime.
+    """
+
+    other: str
+    at_least: float | None = None
+    at_most: float | None = None
+    of: str = "rate"
+    peer: bool = False
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Ours alone, at most so much."""
+
+    of: str
+    at_most: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is measured: our side, the others, and how much of it."""
+
+    name: str
+    unit: str
+    ours: str
+    goals: tuple[Goal, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    clients: int = 1
+    facts: int = 1
+    size: int = 0
+    seconds: float = 0.0
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.ours, *(goal.other for goal in self.goals))))
+
+    @property
+    def asked(self) -> tuple[Goal | Limit, ...]:
+        return (*self.goals, *self.limits)
+
+    def scaled(self, scale: float) -> Comparison:
+        return replace(self, size=round(self.size * scale), seconds=max(1.0, self.seconds * scale))
+
+    def on(self, ground: Ground) -> Ground:
+        return msgspec.structs.replace(
+            ground, clients=self.clients, facts=self.facts, size=self.size, seconds=self.seconds
+        )
+
+
+@dataclass
+class Outcome:
+    """Everything that was taken for one comparison. `absent`: sides that could not run here, and why."""
+
+    comparison: Comparison
+    taken: list[Taken] = field(default_factory=list)
+    rounds: list[dict[str, Taken]] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def samples(self, side: str) -> list[Sample]:
+        """Those that count."""
+        return [found[side].sample for found in self.rounds if side in found and found[side].counts]
+
+    def ratios(self, goal: Goal) -> list[float]:
+        """Ours ÷ theirs, round by round, where both samples count."""
+        pairs = [
+            (_figure(found[self.comparison.ours].sample, goal.of), _figure(found[goal.other].sample, goal.of))
+            for found in self.rounds
+            if all(side in found and found[side].counts for side in (self.comparison.ours, goal.other))
+        ]
+        return [ours / theirs for ours, theirs in pairs if ours is not None and theirs]
+
+    def reached(self, goal: Goal | Limit) -> bool | None:
+        """None where there is nothing to judge."""
+        if isinstance(goal, Limit):
+            figures = [_figure(sample, goal.of) for sample in self.samples(self.comparison.ours)]
+            found = [figure for figure in figures if figure is not None]
+            return statistics.median(found) <= goal.at_most if found else None
+        ratios = self.ratios(goal)
+        if not ratios or (goal.at_least is None and goal.at_most is None):
+            return None
+        median = statistics.median(ratios)
+        return median >= goal.at_least if goal.at_least is not None else median <= (goal.at_most or 0.0)
+
+
+def compare(
+    comparison: Comparison,
+    module_of: Callable[[str], str],
+    ground: Ground,
+    own: list[psutil.Process],
+    rounds: int = ROUNDS,
+    retries: int = RETRIES_MAX,
+) -> Iterator[Outcome]:
+    """The outcome so far, after each sample. A peer that cannot run is absent; our own side failing raises."""
+    outcome, ground = Outcome(comparison), comparison.on(ground)
+    peers = {goal.other for goal in comparison.goals if goal.peer}
+    for number in range(rounds):
+        found: dict[str, Taken] = {}
+        outcome.rounds.append(found)
+        sides = [side for side in comparison.sides if side not in outcome.absent]
+        for side in sides if number % 2 == 0 else sides[::-1]:
+            for _ in range(1 + retries):
+                try:
+                    found[side] = take(side, module_of(side), ground, own)
+                except SideFailed as error:
+                    if side not in peers:
+                        raise
+                    outcome.absent[side] = str(error)
+                    break
+                outcome.taken.append(found[side])
+                yield outcome
+                if found[side].counts:
+                    break
+    yield outcome
+
+
+def _figure(sample: Sample, of: str) -> float | None:
+    value: float | None = getattr(sample, of)
+    return value

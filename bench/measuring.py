@@ -1,0 +1,166 @@
+"""One sample: a side run once, as a process of its own, and whether the machine was otherwise quiet meanwhile.
+
+The rule was fixed before any result was looked at and is the same for every side. A sample counts only if
+- processes that do not belong to the run used at most FOREIGN_CORES_MAX of one core while it ran, and
+- the median of PROBE_WRITES fdatasync calls took at most SYNC_MS_MAX just before it and just after it.
+It never looks at the rate. A sample that does not count is kept, shown as such, and taken again, RETRIES_MAX times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import psutil
+
+FOREIGN_CORES_MAX = 0.20
+SYNC_MS_MAX = 0.30
+PROBE_WRITES = 100
+PROBE_BYTES = 8_192
+RETRIES_MAX = 2
+QUIET_WITHIN_S = 10.0
+SIDE_SECONDS_MAX = 300.0
+POLL_S = 0.005
+
+
+class SideFailed(Exception):
+    """A side ended without a result; the end of what it said."""
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """Where a side works. `size`, `clients`, `seconds`: how much; each comparison says which of them it reads.
+
+    `made`: what the comparison's preparation left behind, by name.
+    """
+
+    kafka: str
+    admin_url: str
+    work: Path
+    programs: Path
+    node: Path
+    seconds: float = 0.0
+    clients: int = 1
+    size: int = 0
+    facts: int = 1
+    made: dict[str, str] = {}
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What a side did: `count` units of work in `seconds`. Latencies in milliseconds, where it measured any."""
+
+    count: int
+    seconds: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    megabytes: float | None = None
+    more: dict[str, float] = {}
+
+    @property
+    def rate(self) -> float:
+        return self.count / self.seconds
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A sample and the quiet around it."""
+
+    side: str
+    sample: Sample
+    foreign_cores: float
+    sync_before_ms: float
+    sync_after_ms: float
+    counts: bool
+
+
+def latencies(seconds: list[float]) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds."""
+    ordered = sorted(seconds)
+    return ordered[len(ordered) // 2] * 1e3, ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1e3
+
+
+def take(side: str, module: str, ground: Ground, own: list[psutil.Process]) -> Taken:
+    """Run a side once. `own`: the stores that work for it. Raises SideFailed."""
+    _wait_quiet(ground.work, own)
+    before = sync_ms(ground.work)
+    busy, ours, began = _busy_s(), _used_s(own), time.monotonic()
+    sample = run(side, module, ground)
+    seconds = time.monotonic() - began
+    foreign = max(0.0, (_busy_s() - busy) - (_used_s(own) - ours)) / seconds
+    after = sync_ms(ground.work)
+    counts = foreign <= FOREIGN_CORES_MAX and max(before, after) <= SYNC_MS_MAX
+    return Taken(side, sample, foreign, before, after, counts)
+
+
+def sync_ms(work: Path) -> float:
+    """The median time of an fdatasync here, in milliseconds."""
+    path = work / "probe"
+    file = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        os.pwrite(file, b"\0" * PROBE_BYTES * PROBE_WRITES, 0)
+        os.fsync(file)
+        found = []
+        for number in range(PROBE_WRITES):
+            os.pwrite(file, os.urandom(PROBE_BYTES), number * PROBE_BYTES)
+            began = time.perf_counter()
+            os.fdatasync(file)
+            found.append(time.perf_counter() - began)
+    finally:
+        os.close(file)
+    return statistics.median(found) * 1e3
+
+
+def run(side: str, module: str, ground: Ground) -> Sample:
+    """The side in a process of its own. Raises SideFailed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.side", module, side],
+        input=msgspec.json.encode(ground, enc_hook=str),
+        capture_output=True,
+        timeout=SIDE_SECONDS_MAX,
+        check=False,
+    )
+    if done.returncode != 0 or not done.stdout.strip():
+        raise SideFailed(f"{side}: exit {done.returncode}\n{(done.stderr or done.stdout).decode()[-1_500:]}")
+    return msgspec.json.decode(done.stdout.strip().splitlines()[-1], type=Sample)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], within_s: float, every_s: float = POLL_S) -> None:
+    """Wait for a condition. Raises TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while not await condition():  # noqa: ASYNC110 - conditions of a store have no event
+            await asyncio.sleep(every_s)
+
+
+def _wait_quiet(work: Path, own: list[psutil.Process]) -> None:
+    deadline = time.monotonic() + QUIET_WITHIN_S
+    while time.monotonic() < deadline:
+        busy, ours = _busy_s(), _used_s(own)
+        time.sleep(1.0)
+        if _busy_s() - busy - (_used_s(own) - ours) <= FOREIGN_CORES_MAX and sync_ms(work) <= SYNC_MS_MAX:
+            return
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
+def _used_s(own: list[psutil.Process]) -> float:
+    """CPU seconds of this process, its ended children, and of the stores with theirs, living and ended."""
+    me = psutil.Process().cpu_times()
+    total = me.user + me.system + me.children_user + me.children_system
+    for root in own:
+        times = root.cpu_times()
+        total += times.user + times.system + times.children_user + times.children_system
+        for child in root.children(recursive=True):
+            try:
+                used = child.cpu_times()
+            except psutil.NoSuchProcess:
+                continue  # it has ended meanwhile, and its parent counts it
+            total += used.user + used.system
+    return float(total)

@@ -1,0 +1,277 @@
+"""Commands over HTTP: how many a process takes, and how soon what one said can be read in another service's view."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+import asyncpg
+import httpx
+import msgspec
+import psutil
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from bench.appends import by_clients
+from bench.comparing import Comparison, Goal, Limit
+from bench.events import OWNER, TASKS, facts, new_database
+from bench.measuring import Ground, Sample, latencies, until
+from infra.local.databases import Database
+from infra.local.kafka import create_topics
+from infra.local.ports import random_free
+from libs.events.entries import new_id
+from libs.service import issuer
+
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 10.0
+ARRIVE_WITHIN_S = 20.0
+POLL_S = 0.002
+PER_SECOND = 200
+IDLE_S = 5.0
+CLIENTS = 32
+COMPARISONS = (
+    Comparison(
+        "POST of a command, one process",
+        "requests/s",
+        "ours, POST",
+        (Goal("echo", at_least=0.5),),
+        clients=CLIENTS,
+        seconds=4.0,
+    ),
+    Comparison(
+        "command accepted → row in another service's view, 200/s",
+        "commands/s",
+        "ours, to a view",
+        (Goal("aiokafka, bare", at_most=8.0, of="p50_ms"), Goal("aiokafka, bare", at_most=4.0, of="p99_ms")),
+        seconds=6.0,
+    ),
+    Comparison("memory of an idle service", "processes", "ours, idle", limits=(Limit("megabytes", at_most=120.0),)),
+)
+
+
+class Lines:
+    """HTTP/1.1 over kept connections, as little as it takes to post and to see that it was taken."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._host, _, self._port = url.removeprefix("http://").partition(":")
+        self._about = f"Host: {self._host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def post(self, path: str, body: bytes) -> None:
+        reader, writer = self._free.pop() if self._free else await asyncio.open_connection(self._host, int(self._port))
+        writer.write(f"POST {path} HTTP/1.1\r\n{self._about}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        said = await reader.readexactly(length)
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"{path}: {head.decode()}{said.decode()}")
+        self._free.append((reader, writer))
+
+
+async def command(ground: Ground) -> Sample:
+    return await _posts(ground, "tasks")
+
+
+async def echo(ground: Ground) -> Sample:
+    return await _posts(ground, "echo")
+
+
+async def to_a_view(ground: Ground) -> Sample:
+    """Open loop: counted from the instant at which a command was to be sent."""
+    async with _programs(ground, "tasks", "board") as (lines, board, _):
+        connection = await asyncpg.connect(board.url)
+        table, due, took = f"views.{TASKS.name}_v{TASKS.version}", dict[UUID, float](), list[float]()
+        for key in (warm := [new_id() for _ in range(CLIENTS)]):
+            await lines.post(f"/v1/tasks/{key}", _body())
+        await _arrived(connection, table, 0, len(warm))
+        last = await connection.fetchval(f"select max(since_position) from {table}")
+        count = round(PER_SECOND * ground.seconds)
+
+        async def watch(after: int) -> None:
+            while len(took) < count:
+                rows = await connection.fetch(
+                    f"select task, since_position from {table} where since_position > $1", after
+                )
+                seen = time.perf_counter()
+                took.extend(seen - due[row["task"]] for row in rows)
+                after = max((row["since_position"] for row in rows), default=after)
+                await asyncio.sleep(POLL_S)
+
+        async with asyncio.timeout(ground.seconds + ARRIVE_WITHIN_S), asyncio.TaskGroup() as work:
+            watching = work.create_task(watch(last))
+            began = time.perf_counter() + POLL_S
+            async for at in _ticks(began, count):
+                key = new_id()
+                due[key] = at
+                work.create_task(lines.post(f"/v1/tasks/{key}", _body()))
+            await watching
+        return Sample(count, time.perf_counter() - began, *latencies(took))
+
+
+async def bare(ground: Ground) -> Sample:
+    """The same rate through Kafka alone: produced with acks=all, consumed."""
+    topic, took, count = f"o{new_id().hex[-12:]}", list[float](), round(PER_SECOND * ground.seconds)
+    await create_topics(ground.kafka, [topic])
+    body = _body()
+    consumer = AIOKafkaConsumer(bootstrap_servers=ground.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    consumer.assign([TopicPartition(f"baton.{topic}", 0)])
+    due: dict[bytes, float] = {}
+
+    async def consume() -> None:
+        while len(took) < count:
+            found = await consumer.getmany(timeout_ms=1_000)
+            seen = time.perf_counter()
+            took.extend(seen - due[record.key] for records in found.values() for record in records)
+
+    async with AIOKafkaProducer(bootstrap_servers=ground.kafka, acks="all", enable_idempotence=True) as producer:
+        await producer.partitions_for(f"baton.{topic}")
+        async with asyncio.timeout(ground.seconds + ARRIVE_WITHIN_S), asyncio.TaskGroup() as work:
+            consuming = work.create_task(consume())
+            began = time.perf_counter() + POLL_S
+            async for at in _ticks(began, count):
+                key = new_id().bytes
+                due[key] = at
+                work.create_task(producer.send_and_wait(f"baton.{topic}", body, key=key, partition=0))
+            await consuming
+    await consumer.stop()
+    return Sample(count, time.perf_counter() - began, *latencies(took))
+
+
+async def idle(ground: Ground) -> Sample:
+    """A service that has started, heard and folded something, and then rested."""
+    async with _programs(ground, "tasks", "board") as (lines, board, processes):
+        connection = await asyncpg.connect(board.url)
+        for _ in range(PER_SECOND):
+            await lines.post(f"/v1/tasks/{new_id()}", _body())
+        await _arrived(connection, f"views.{TASKS.name}_v{TASKS.version}", 0, PER_SECOND)
+        cpu = sum(sum(process.cpu_times()[:2]) for process in processes)
+        await asyncio.sleep(IDLE_S)
+        share = (sum(sum(process.cpu_times()[:2]) for process in processes) - cpu) / IDLE_S / len(processes)
+        memory = max(process.memory_info().rss for process in processes)
+        return Sample(len(processes), IDLE_S, megabytes=memory / 2**20, more={"cores_each": share})
+
+
+async def _posts(ground: Ground, route: str) -> Sample:
+    async with _programs(ground, "tasks") as (lines, _, __):
+        body = _body()
+
+        async def one(client: int, number: int) -> None:
+            await lines.post(f"/v1/{route}/{new_id()}", body)
+
+        await by_clients(msgspec.structs.replace(ground, seconds=1.0), one)  # warm
+        return await by_clients(ground, one)
+
+
+async def _ticks(began: float, count: int) -> AsyncIterator[float]:
+    for number in range(count):
+        at = began + number / PER_SECOND
+        await asyncio.sleep(max(0.0, at - time.perf_counter()))
+        yield at
+
+
+async def _arrived(connection: asyncpg.Connection[asyncpg.Record], table: str, after: int, count: int) -> None:
+    async def here() -> bool:
+        found: int = await connection.fetchval(f"select count(*) from {table} where since_position > $1", after)
+        return found >= count
+
+    await until(here, ARRIVE_WITHIN_S)
+
+
+@asynccontextmanager
+async def _programs(ground: Ground, *names: str) -> AsyncIterator[tuple[Lines, Database, list[psutil.Process]]]:
+    """These programs, ready; a way to post to the first, the last one's database, and their processes."""
+    keys, ports = ground.work / "keys", random_free()
+    keys.mkdir(exist_ok=True)
+    issuer.create_keys(keys)
+    bearer = issuer.token(keys, person="ann", roles=["frontend"])
+    await _fresh_topics(ground)
+    started: list[subprocess.Popen[bytes]] = []
+    urls = [f"http://127.0.0.1:{ports.base + number}" for number in range(len(names))]
+    try:
+        for name, url in zip(names, urls, strict=True):
+            database = await new_database(ground, name)
+            told = {
+                "BATON_DATABASE_URL": database.url,
+                "BATON_READER_URL": database.reader_url,
+                "BATON_KAFKA": ground.kafka,
+                "BATON_KEYS": str(keys),
+                "BATON_HTTP_PORT": url.rpartition(":")[2],
+                "BATON_TRACES": str(ground.work / "traces"),
+            }
+            with (ground.work / f"{name}.log").open("ab") as log:
+                program = [sys.executable, "-m", "bench.programs", name]
+                started.append(_start(program, {**os.environ, **told}, log))
+        for url in urls:
+            await _ready(url, ground.work)
+        yield Lines(urls[0], bearer), database, [psutil.Process(process.pid) for process in started]
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(STOP_WITHIN_S)
+
+
+def _start(program: list[str], environment: dict[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(program, env=environment, stdout=log, stderr=log)
+
+
+async def _fresh_topics(ground: Ground) -> None:
+    """A fresh journal may not meet the topic of another."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=ground.kafka)
+    await admin.start()
+    try:
+        present = set(await admin.list_topics())
+        old = sorted(present & {f"baton.{OWNER}", "baton.board", "baton.heads"})
+        if old:
+            await admin.delete_topics(old)
+
+        async def gone() -> bool:
+            return not set(await admin.list_topics()) & set(old)
+
+        await until(gone, READY_WITHIN_S)
+    finally:
+        await admin.close()
+    await create_topics(ground.kafka, [OWNER, "board"])
+
+
+async def _ready(url: str, work: Path) -> None:
+    said = ""
+
+    async def answers() -> bool:
+        nonlocal said
+        try:
+            answer = await client.get(f"{url}/readyz")
+        except httpx.TransportError as error:
+            said = repr(error)
+            return False
+        said = answer.text
+        return answer.status_code == 200
+
+    async with httpx.AsyncClient() as client:
+        try:
+            await until(answers, READY_WITHIN_S)
+        except TimeoutError as error:
+            raise RuntimeError(f"{url} is not ready: {said}; logs: {work}") from error
+
+
+def _body() -> bytes:
+    told = msgspec.to_builtins(facts(1)[0])
+    return msgspec.json.encode({name: value for name, value in told.items() if name != "task"})
+
+
+SIDES = {
+    "ours, POST": command,
+    "echo": echo,
+    "ours, to a view": to_a_view,
+    "aiokafka, bare": bare,
+    "ours, idle": idle,
+}

@@ -1,0 +1,100 @@
+"""The outcomes as a table for people, and as JSON."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from bench.comparing import Goal, Limit, Outcome
+from bench.measuring import Sample, Taken
+
+WIDTH = 150
+
+
+def report(outcomes: list[Outcome]) -> bool:
+    """Print everything; whether all that was asked for is reached."""
+    console = Console(width=WIDTH)
+    for outcome in outcomes:
+        console.print(_sides(outcome))
+    verdicts = Table(title="ours ÷ theirs, median of the ratios of each round", title_justify="left")
+    for column in ("work", "beside", "of", "asked", "median", "each round", "reached"):
+        verdicts.add_column(column, justify="right" if column in ("asked", "median") else "left")
+    reached = []
+    for outcome in outcomes:
+        for goal in outcome.comparison.asked:
+            reached.append(outcome.reached(goal))
+            verdicts.add_row(*_verdict(outcome, goal))
+    console.print(verdicts)
+    return all(found is not False for found in reached)
+
+
+def of_sample(taken: Taken) -> str:
+    return (
+        f"{taken.side}: {taken.sample.rate:,.0f}/s, foreign {taken.foreign_cores:.2f} cores,"
+        f" fdatasync {taken.sync_before_ms:.2f} and {taken.sync_after_ms:.2f} ms"
+    )
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    goals = outcome.comparison.asked
+    return {
+        "name": outcome.comparison.name,
+        "unit": outcome.comparison.unit,
+        "absent": outcome.absent,
+        "goals": [
+            {
+                **msgspec.to_builtins(goal),
+                "ratios": outcome.ratios(goal) if isinstance(goal, Goal) else None,
+                "reached": outcome.reached(goal),
+            }
+            for goal in goals
+        ],
+        "samples": msgspec.to_builtins(outcome.taken),
+    }
+
+
+def _sides(outcome: Outcome) -> Table:
+    table = Table(title=f"{outcome.comparison.name} ({outcome.comparison.unit})", title_justify="left")
+    for column in ("side", "counting", "min", "median", "max", "p50 ms", "p99 ms", "MB"):
+        table.add_column(column, justify="left" if column == "side" else "right")
+    for side in outcome.comparison.sides:
+        if side in outcome.absent:
+            table.add_row(side, f"absent: {outcome.absent[side].splitlines()[-1][:60]}")
+            continue
+        samples, all_ = outcome.samples(side), [taken for taken in outcome.taken if taken.side == side]
+        rates = [sample.rate for sample in samples]
+        figures = [f"{figure:,.0f}" for figure in (min(rates), statistics.median(rates), max(rates))] if rates else []
+        table.add_row(
+            side,
+            f"{len(samples)} of {len(all_)}",
+            *(figures or ("–", "–", "–")),
+            *(_median(samples, of) for of in ("p50_ms", "p99_ms", "megabytes")),
+        )
+    return table
+
+
+def _verdict(outcome: Outcome, goal: Goal | Limit) -> tuple[str, ...]:
+    reached = {True: "yes", False: "NO", None: "–"}[outcome.reached(goal)]
+    if isinstance(goal, Limit):
+        found = _median(outcome.samples(outcome.comparison.ours), goal.of)
+        return outcome.comparison.name, "–", goal.of, f"≤ {goal.at_most:g}", found, "", reached
+    ratios = outcome.ratios(goal)
+    asked = f"≥ {goal.at_least:g}" if goal.at_least is not None else f"≤ {goal.at_most:g}" if goal.at_most else "shown"
+    return (
+        outcome.comparison.name,
+        goal.other,
+        goal.of,
+        asked,
+        f"{statistics.median(ratios):.2f}" if ratios else "–",
+        " ".join(f"{ratio:.2f}" for ratio in ratios),
+        reached,
+    )
+
+
+def _median(samples: list[Sample], of: str) -> str:
+    found = [value for sample in samples if (value := getattr(sample, of)) is not None]
+    return f"{statistics.median(found):,.2f}" if found else "–"

@@ -1,0 +1,30 @@
+"""The process of one side: `python -m bench.side MODULE SIDE`, its ground as JSON on standard input, one line out."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+import uvloop
+
+from bench.measuring import Ground, Sample
+
+
+def main() -> None:
+    module, side = sys.argv[1:3]
+    run = importlib.import_module(module).SIDES[side]
+    ground = msgspec.json.decode(sys.stdin.buffer.read(), type=Ground, dec_hook=lambda kind, told: kind(told))
+    done = run(ground)
+    sample: Sample = uvloop.run(_awaited(done)) if isinstance(done, Awaitable) else done
+    sys.stdout.buffer.write(msgspec.json.encode(sample) + b"\n")
+
+
+async def _awaited(work: Awaitable[Any]) -> Any:
+    return await work
+
+
+if __name__ == "__main__":
+    main()
