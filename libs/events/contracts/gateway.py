@@ -5,6 +5,9 @@ from __future__ import annotations
 from libs.events.contract import Contract, Kind
 from libs.events.entries import Fact, Instant
 
+PRIORITIES = ("low", "normal", "high", "urgent")
+"""What a request or a case may say of its priority, and a time limit may be narrowed down to."""
+
 
 class RequestReceived(Fact, frozen=True):
     """Somebody outside wants something. `template` names the process; `form` is what came along, by field.

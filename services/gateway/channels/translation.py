@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,6 +22,8 @@ from services.gateway.commands import AdvanceSource, CloseRequest, Form, Instant
 
 DATE_CHARS = len("2026-03-02")
 M = TypeVar("M", bound=BaseModel)
+Priority = Literal["low", "normal", "high", "urgent"]
+"""As PRIORITIES of the contract has them; a test holds the two together."""
 
 
 class Inbound(NamedTuple):
@@ -42,7 +44,7 @@ class RequestReceivedV1(_Data):
     category: Name
     title: Title
     form: Form = {}
-    priority: Name = "normal"
+    priority: Priority = "normal"
     department: Name | None = None
     target_at: Instant | None = None
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from libs.events.contracts.gateway import PRIORITIES
 from libs.events.entries import entity_id
 from libs.events.testing import instant
 from libs.service.errors import WrongShape
 from services.gateway.channels.cloudevents import InboundEvent
-from services.gateway.channels.translation import translate
+from services.gateway.channels.translation import Priority, translate
 from services.gateway.commands import AdvanceSource, CloseRequest, ReceiveRequest
 
 NOW = instant("2026-03-02T09:00+08:00")
@@ -27,6 +28,12 @@ def test_a_request_becomes_the_case_that_every_service_computes() -> None:
     assert isinstance(inbound.command, ReceiveRequest)
     assert inbound.command.case_id == inbound.subject == entity_id("main", "case", "crm/STORY1")
     assert translate(_event("baton.request.received.v1", REQUEST), "other").subject != inbound.subject
+
+
+def test_a_priority_that_nobody_knows_is_refused_with_the_known_ones() -> None:
+    assert get_args(Priority) == PRIORITIES
+    with pytest.raises(WrongShape, match=r"data\.priority.*hgih.*'low', 'normal', 'high' or 'urgent'"):
+        translate(_event("baton.request.received.v1", {**REQUEST, "priority": "hgih"}), "main")
 
 
 def test_an_order_is_a_request_due_at_the_end_of_the_day_it_is_required() -> None:

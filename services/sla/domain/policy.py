@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from libs.clocks import CALENDARS
+from libs.events.contracts.gateway import PRIORITIES
 from libs.events.contracts.sla import PolicyPublished
 from libs.events.deciding import Asked, Decider, Handle
 from libs.events.entries import Fact, entity_id
@@ -35,6 +36,13 @@ def publish(state: Policy, command: PublishPolicy, asked: Asked) -> Sequence[Fac
             "unknown-calendar",
             f"calendar={command.calendar} is not known; take one of: {known}",
             f"没有日历 {command.calendar}，可用：{known}",
+        )
+    if command.priority not in (None, *PRIORITIES):
+        priorities = ", ".join(PRIORITIES)
+        raise Refusal(
+            "unknown-priority",
+            f"priority={command.priority} is not known, no case would ever have it; take one of: {priorities}",
+            f"没有优先级 {command.priority}，可用：{priorities}",
         )
     if command.ladder is not None and newest_ladder(asked.views, command.ladder) is None:
         raise no_such_ladder(command.ladder)

@@ -49,6 +49,13 @@ def test_another_limit_makes_another_due_instant() -> None:
     assert service.row(CLOCKS, ANSWER).due_at == at("10:10")
 
 
+def test_a_limit_for_a_priority_that_no_case_has_is_refused_with_the_known_ones() -> None:
+    rare = PublishPolicy(policy="rare", template="complaint", step="answer", priority="hgih", limit_min=30)
+    refusal = refused(sla(), rare)
+    assert refusal.rule == "unknown-priority"
+    assert "low, normal, high, urgent" in refusal.en
+
+
 @pytest.mark.parametrize(
     ("category", "priority", "limit_min"),
     [("dish", "urgent", 10), ("dish", "normal", 30), ("other", "urgent", 20), ("other", "normal", 120)],

@@ -35,6 +35,8 @@ ACTS_OF_INTAKE: Mapping[str, tuple[str, ...]] = {
 }
 
 ANY_CATEGORY = "*"
+BY_SOURCE = "source"
+"""The rule of a case that went where its source routed it."""
 
 
 def by_category(template: TemplatePublished, category: str, department: str | None) -> CaseRouted | None:
@@ -46,8 +48,8 @@ def by_category(template: TemplatePublished, category: str, department: str | No
 
 
 def by_source(template: TemplatePublished, category: str, department: str | None) -> CaseRouted | None:
-    """Where the source routed it, whether we know that department or not; else as by category."""
-    return CaseRouted(department, "source") if department else by_category(template, category, department)
+    """Where the source routed it; else as by category."""
+    return CaseRouted(department, BY_SOURCE) if department else by_category(template, category, department)
 
 
 # (template, category, the department that the source named) → where the case goes, or nothing

@@ -69,10 +69,11 @@ def reject_handoff(case: Case, command: RejectHandoff, asked: Asked) -> Sequence
 def must_be_known(name: str, department: str, asked: Asked) -> None:
     """Refuses a department that nobody registered: nobody could ever answer for it."""
     if asked.views.row(DEPARTMENTS, department) is None:
+        known = ", ".join(row.department for row in asked.views.rows(DEPARTMENTS)) or "none"
         raise NotFound(
             "unknown-department",
-            f"{name}={department} is not registered; register it in directory or correct the name",
-            f"部门 {department} 尚未登记，请在组织目录中登记或更正名称",
+            f"{name}={department} is not registered; register it in directory or take one of: {known}",
+            f"部门 {department} 尚未登记，请在组织目录中登记，或改用：{known}",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from libs.events.contracts.gateway import PRIORITIES
 from libs.events.contracts.tasks import CaseOpened, CaseRouted, FormCompleted, TemplatePublished
 from libs.events.deciding import Asked
 from libs.events.entries import Fact
@@ -12,6 +13,7 @@ from services.tasks.commands import CloseBySource, CompleteForm, OpenCase
 from services.tasks.domain.case import Case
 from services.tasks.domain.choices import (
     AT_ONCE,
+    BY_SOURCE,
     CLOSED_BY_SOURCE,
     CLOSING_RULES,
     COMPLETE_FORM,
@@ -21,6 +23,7 @@ from services.tasks.domain.choices import (
     ROUTED,
     ROUTING_RULES,
 )
+from services.tasks.domain.handing import must_be_known
 from services.tasks.domain.rights import may
 from services.tasks.domain.unfolding import Unfolding, template_of, unfold
 from services.tasks.views.templates import TEMPLATES
@@ -35,9 +38,12 @@ def open_case(case: Case, command: OpenCase, asked: Asked) -> Sequence[Fact]:
     template = _current(command.template, asked)
     if not _by_itself(asked.actor):
         may(OPEN_CASE, case, template, asked)
+        _known_words(template, command, asked)
     unfolding = Unfolding(case, template, asked)
     if template.intake == AT_ONCE:
         routed = _routed(template, command.category, command.department)
+        if routed.rule == BY_SOURCE and not command.timeline:  # an import's departments may be gone by now
+            must_be_known("department", routed.department, asked)
         unfolding.note(_opened(template, command, routed.department))
         unfolding.reach(OPENED, command.target_at)
         unfolding.note(routed)
@@ -75,6 +81,23 @@ def close_by_source(case: Case, command: CloseBySource, asked: Asked) -> Sequenc
     unfolding.reach(CLOSED_BY_SOURCE)
     unfolding.close_if(CLOSED_BY_SOURCE, command.outcome)
     return unfolding.facts
+
+
+def _known_words(template: TemplatePublished, command: OpenCase, asked: Asked) -> None:
+    """Who opens a case at the desk can correct a word at once; later it would leave the case without a way on.
+
+    A request from outside is not turned away for its category: the holder corrects that with the form.
+    """
+    _routed(template, command.category, command.department)
+    if command.department is not None:
+        must_be_known("department", command.department, asked)
+    if command.priority not in PRIORITIES:
+        known = ", ".join(PRIORITIES)
+        raise Refusal(
+            "unknown-priority",
+            f"priority={command.priority} is not known; take one of: {known}",
+            f"没有优先级 {command.priority}，可用：{known}",
+        )
 
 
 def _same_words(opened: CaseOpened, command: OpenCase) -> None:
@@ -125,10 +148,12 @@ def _opened(template: TemplatePublished, command: OpenCase, holder: str) -> Case
 def _routed(template: TemplatePublished, category: str, department: str | None) -> CaseRouted:
     routed = ROUTING_RULES[template.routing_rule](template, category, department)
     if routed is None:
+        known = ", ".join(template.routing) or "none"
         raise Refusal(
             "no-route",
-            f"category={category} has no line in the routing of {template.template}; correct it or publish a line",
-            f"类别 {category} 在流程“{template.name_zh}”中没有责任部门，请更正类别或发布新的路由",
+            f"category={category} has no line in the routing of {template.template}; publish a line or take one of: "
+            f"{known}",
+            f"类别 {category} 在流程“{template.name_zh}”中没有责任部门，请发布新的路由，或改用：{known}",
         )
     return routed
 

@@ -222,3 +222,24 @@ def test_a_case_is_opened_at_the_door_by_people_of_its_opening_department() -> N
     assert "title, form" in refused(tasks, "case-opened-before", other, by="svc-1").en
     unknown = ask.model_copy(update={"template": "nothing", "case_id": entity_id("main", "case", "desk/2")})
     refused(tasks, "unknown-template", unknown, by="svc-1", kind=NotFound)
+
+
+@pytest.mark.parametrize(
+    ("word", "rule", "kind", "known"),
+    [
+        ({"category": "qualty"}, "no-route", Refusal, "quality, material"),
+        ({"department": "prodution"}, "unknown-department", NotFound, "management, product, production"),
+        ({"priority": "hgih"}, "unknown-priority", Refusal, "low, normal, high, urgent"),
+    ],
+)
+def test_a_word_that_leads_nowhere_is_refused_at_the_desk_with_the_known_ones(
+    word: dict[str, str], rule: str, kind: type[Refusal], known: str
+) -> None:
+    tasks = company()
+    tasks.ask(complaint(), by=OPS, at=monday("08:30"))
+    ask = OpenCase(
+        case_id=CASE_ID, source="desk", reference="1", template="complaint", category="quality", title="t", form={}
+    )
+    wrong = ask.model_copy(update=word)
+    assert known in refused(tasks, rule, wrong, by="svc-1", kind=kind).en
+    tasks.ask(ask.model_copy(update={"department": "production", "priority": "high"}), by="svc-1", at=NOON)

@@ -41,7 +41,7 @@ def boston(**changes: object) -> MemoryService:
     return tasks
 
 
-def test_a_request_is_held_at_once_by_the_department_that_its_source_named_known_or_not() -> None:
+def test_an_import_is_held_at_once_by_the_department_that_its_source_named_known_or_not() -> None:
     tasks = boston()
     case, *others = tasks.decided()[1:]
     assert isinstance(case, CaseOpened)
@@ -54,6 +54,17 @@ def test_a_request_is_held_at_once_by_the_department_that_its_source_named_known
     row = tasks.row(CASES, BOSTON)
     assert (row.holder, row.state, row.responsible, row.opened_at) == ("GEN_", "held", "GEN_", LONG_AGO)
     assert tasks.decided(HandoffOffered) == []
+
+
+def test_a_request_for_a_department_that_nobody_registered_is_parked_with_the_known_ones() -> None:
+    tasks = company(parks=True)
+    tasks.ask(request_template(), by=OPS, at=monday("08:30"))
+    request = received(template="citizen-request", category="street", department="prodution", form={})
+    tasks.hear(request, subject=BOSTON, at=monday("09:00"))
+    ((reaction, _, refusal),) = tasks.parked
+    assert (reaction.name, refusal.rule) == ("open-case", "unknown-department")
+    assert "management, product, production, purchasing, service" in refusal.en
+    assert tasks.decided(CaseOpened) == []
 
 
 def test_a_request_without_a_department_goes_by_its_category() -> None:

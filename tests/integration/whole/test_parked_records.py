@@ -23,7 +23,12 @@ from tests.integration.whole.verbs import Verbs
 
 pytestmark = pytest.mark.platform
 SOURCE = "city"
-RECEIVED = {"template": "citizen-request", "category": "street", "title": "a hole in the road", "department": "PWDx"}
+RECEIVED = {
+    "template": "citizen-request",
+    "category": "street",
+    "title": "a hole in the road",
+    "department": "operations",
+}
 ACTS = "select type, actor, data from journal.entries where decided and type like '%Parked%' order by position"
 
 
