@@ -1,1 +1,1 @@
-"""Where Baton runs: the native platform, the compose file, and the settings both share."""
+"""Where Baton runs: the native platform, the compose file, the settings both share; and its contracts, for others."""

@@ -35,7 +35,7 @@ Every record is a CloudEvent 1.0 in Kafka's binary mode: the value is the fact a
 * **Order.** The key is `<tenant>:<subject>`: everything that one owner says about one subject lies in one partition, in
   order. Between owners there is no order but that of cause and effect (`ce_causationid`).
 * **Duplicates.** A record may come twice. The same `ce_id` is the same fact: take it once.
-* **Gaps.** `ce_previous` is the owner's sequence before this one in the partition. If you have not seen that one, stop:
+* **Gaps.** `ce_previous` is the owner's sequence before this one in the partition. If you have not seen that one,
   something is missing.
 * **How far.** On `{HEADS}` each owner announces the last sequence of each partition, and an instant up to which that
   is everything.
