@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cli.platform import AsJson, PortBase
+from cli.platform import AsJson, PortBase, Traces
 from cli.rebuild import check_everything
 from cli.replay import PLAIN_COLUMNS
 from cli.standing import standing
@@ -46,13 +46,14 @@ def demo(
     real_input: Annotated[bool, typer.Option(help="import the shipped real input as well")] = True,
     over: Annotated[bool, typer.Option("--over", help="empty the state even if it is not a demo's")] = False,
     port_base: PortBase = None,
+    traces: Traces = False,
     as_json: AsJson = False,
 ) -> None:
     """Play a story on an empty state through the public doors, check it, and leave the platform up. 演示。"""
     if story not in STORIES:
         raise PlatformError(f"--story {story!r} is not told; choose one of {', '.join(STORIES)}")
     progress, began = Progress(), time.monotonic()
-    platform = _empty_platform(progress, over, port_base)
+    platform = _empty_platform(progress, over, port_base, traces)
     told: dict[str, Any] = {"story": story}
     with open_doors(platform) as doors:
         publish(doors, progress)
@@ -107,7 +108,7 @@ def publish(doors: Doors, progress: Progress) -> None:
             wait_rest(doors)
 
 
-def _empty_platform(progress: Progress, over: bool, port_base: int | None) -> Platform:
+def _empty_platform(progress: Progress, over: bool, port_base: int | None, traces: bool) -> Platform:
     """This checkout's platform, started anew with nothing in it and its clock held."""
     state = state_dir()
     mark, last = state / MARK, Platform.at(state, progress)
@@ -121,7 +122,8 @@ def _empty_platform(progress: Progress, over: bool, port_base: int | None) -> Pl
     if last.running():
         bring_down(state, progress)
     last.reset()
-    brought = bring_up(state, Wishes(clock=f"held:{START.isoformat()}"), progress, port_base=port_base)
+    wishes = Wishes(clock=f"held:{START.isoformat()}", traces=traces)
+    brought = bring_up(state, wishes, progress, port_base=port_base)
     mark.touch()
     return brought.platform
 

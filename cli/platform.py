@@ -32,6 +32,8 @@ PortBase = Annotated[
     int | None, typer.Option(envvar="BATON_PORT_BASE", help="first port of the block of 20 to use; remembered")
 ]
 
+Traces = Annotated[bool, typer.Option("--traces", help="with Zipkin's page of traces 附链路追踪页面")]
+
 
 def register(app: typer.Typer) -> None:
     for verb in (up, down, status, logs, reset, start, stop):
@@ -44,10 +46,15 @@ def up(
         str, typer.Option(help="`real`, or `held:2025-03-03T09:00:00+08:00` for a clock that stands still")
     ] = REAL_CLOCK,
     services: Annotated[str, typer.Option(help="`all`, `none`, or some of them, such as `tasks,sla`")] = ALL,
+    traces: Traces = False,
 ) -> None:
     """Start Kafka, PostgreSQL and every service, and keep them running. 启动整个平台。"""
     _check_clock(clock)
-    wishes, progress, began = Wishes(clock=clock, services=_chosen(services)), Progress(), time.monotonic()
+    wishes, progress, began = (
+        Wishes(clock=clock, services=_chosen(services), traces=traces),
+        Progress(),
+        time.monotonic(),
+    )
     brought = bring_up(state_dir(), wishes, progress, port_base=port_base)
     progress.say("already up" if brought.was_up else f"up after {time.monotonic() - began:.1f} s")
     _print(standing(brought.platform))
@@ -68,7 +75,7 @@ def status(as_json: AsJson = False) -> None:
 
 
 def logs(
-    part: Annotated[str, typer.Argument(help="a service, kafka, postgres or supervisor")],
+    part: Annotated[str, typer.Argument(help="a service, kafka, postgres, zipkin or supervisor")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until interrupted")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="how many of the last lines")] = LOG_LINES,
 ) -> None:

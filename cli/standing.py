@@ -59,6 +59,7 @@ class Standing:
                 "ready": kafka.ready,
                 "restarts": kafka.restarts,
             },
+            "traces": _page(platform, by_name),
             "postgres": {
                 "host": HOST,
                 "port": platform.postgres.port,
@@ -78,13 +79,25 @@ class Standing:
         }
 
 
+def _page(platform: Platform, by_name: dict[str, PartStanding]) -> dict[str, Any] | None:
+    """Where traces can be looked at, None when it was not wished for."""
+    if not platform.wishes.traces:
+        return None
+    zipkin = by_name["zipkin"]
+    return {"url": platform.zipkin.url, "pid": zipkin.pid, "ready": zipkin.ready, "restarts": zipkin.restarts}
+
+
 def standing(platform: Platform) -> Standing:
     parts = platform.parts
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
         ready = dict(
             zip(parts, pool.map(lambda part: part.running is not None and part.ready(), parts.values()), strict=True)
         )
-    addresses = {"kafka": platform.kafka.bootstrap, "postgres": platform.postgres.address}
+    addresses = {
+        "kafka": platform.kafka.bootstrap,
+        "postgres": platform.postgres.address,
+        "zipkin": platform.zipkin.url,
+    }
     told = supervisor.told(platform.state)
     watcher = supervisor.running(platform.state)
     return Standing(

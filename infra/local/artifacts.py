@@ -50,7 +50,8 @@ KAFKA = Bundle(
     "kafka", KAFKA_VERSION, (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
 )
 JAVA_COMPILER = Bundle("java-compiler", "3.46.100", ("org.eclipse.jdt:ecj:3.46.100",), alone=True)
-BUNDLES = (KAFKA, JAVA_COMPILER)
+ZIPKIN = Bundle("zipkin", "3.5.1", ("io.zipkin:zipkin-server:3.5.1:slim",), alone=True)
+BUNDLES = (KAFKA, JAVA_COMPILER, ZIPKIN)
 
 
 @dataclass(frozen=True)

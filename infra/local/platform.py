@@ -26,7 +26,9 @@ from infra.local.postgres import Postgres
 from infra.local.progress import Progress
 from infra.local.secrets import Secrets
 from infra.local.services import ORDER, Service, installed
+from infra.local.zipkin import Zipkin
 from libs.service.issuer import create_keys
+from libs.service.telemetry import ZIPKIN_ENDPOINT
 
 REAL_CLOCK = "real"
 STARTS_AT_ONCE = 8
@@ -50,11 +52,15 @@ class Wishes:
     """All that are installed unless told."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Further variables for the services."""
+    traces: bool = False
+    """Whether Zipkin's page runs beside them."""
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Wishes:
         services = told["services"]
-        return cls(told["clock"], None if services is None else tuple(services), told["environment"])
+        return cls(
+            told["clock"], None if services is None else tuple(services), told["environment"], told.get("traces", False)
+        )
 
 
 class Platform:
@@ -73,6 +79,7 @@ class Platform:
         self.secrets = Secrets(state)
         self.kafka = Kafka(state, ports.of("kafka"), ports.of("controller"), self.progress)
         self.postgres = Postgres(state, ports.of("postgres"), self.secrets.password("admin"))
+        self.zipkin = Zipkin(state, ports.of("zipkin"), self.progress)
         project = project_root()
         names = installed(project) if self.wishes.services is None else self.wishes.services
         self.databases = {name: self.database(name) for name in names}
@@ -92,7 +99,12 @@ class Platform:
     @property
     def parts(self) -> dict[str, Part]:
         """In the order in which they start."""
-        return {"postgres": self.postgres, "kafka": self.kafka, **self.services}
+        return {**self._foundation, **self.services}
+
+    @property
+    def _foundation(self) -> dict[str, Part]:
+        found: dict[str, Part] = {"postgres": self.postgres, "kafka": self.kafka}
+        return {**found, "zipkin": self.zipkin} if self.wishes.traces else found
 
     def running(self) -> dict[str, Part]:
         return {name: part for name, part in self.parts.items() if part.running is not None}
@@ -115,6 +127,7 @@ class Platform:
             "BATON_CLOCK": self.wishes.clock,
             "BATON_KEYS": str(self.secrets.keys),
             "BATON_TRACES": str(self.state / "traces"),
+            **({ZIPKIN_ENDPOINT: self.zipkin.endpoint} if self.wishes.traces else {}),
             **self.wishes.environment,
         }
 
@@ -137,8 +150,11 @@ class Platform:
         self._lay_out()
         self.secrets.prepare()
         create_keys(self.secrets.keys)
-        with ThreadPoolExecutor(2, thread_name_prefix="foundation") as pool:
-            _all([pool.submit(self._start_postgres), pool.submit(self._start_kafka)])
+        starts = [self._start_postgres, self._start_kafka]
+        if self.wishes.traces:
+            starts.append(self._start_zipkin)
+        with ThreadPoolExecutor(len(starts), thread_name_prefix="foundation") as pool:
+            _all([pool.submit(start) for start in starts])
 
     def _lay_out(self) -> None:
         """Facts and logs are this user's business; root's PostgreSQL only passes through, as another user."""
@@ -162,6 +178,11 @@ class Platform:
             self.kafka.wait_ready()
         with self.progress.step("Kafka: topics"):
             asyncio.run(self.create_topics(ORDER))
+
+    def _start_zipkin(self) -> None:
+        with self.progress.step("Zipkin: starting"):
+            self.zipkin.start()
+            self.zipkin.wait_ready()
 
     def _start_services(self) -> None:
         names = list(self.services)
@@ -205,7 +226,7 @@ class Platform:
             if not part.stop():
                 killed.append(part.name)
 
-        for group in (self.services.values(), (self.kafka, self.postgres)):
+        for group in (self.services.values(), self._foundation.values()):
             with ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="stop") as pool:
                 _all([pool.submit(stop, part) for part in group])
         return killed

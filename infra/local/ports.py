@@ -17,7 +17,8 @@ from infra.local.errors import PlatformError, PortBusy
 HOST = "127.0.0.1"
 DEFAULT_BASE = 17400
 BLOCK = 20
-"""Ports per platform: base is the gateway, then PostgreSQL, Kafka, Kafka's controller; base + 10 … the services."""
+"""Ports per platform: base is the gateway, then PostgreSQL, Kafka, Kafka's controller and Zipkin; from base + 10 on the
+services."""
 AUTOMATIC_BLOCKS_MAX = 25
 """How many blocks above the default are tried when nothing was asked for."""
 LOWEST, HIGHEST = 1024, 65535 - BLOCK
@@ -27,6 +28,7 @@ OFFSETS = {
     "postgres": 1,
     "kafka": 2,
     "controller": 3,
+    "zipkin": 4,
     "directory": 10,
     "goals": 11,
     "tasks": 12,

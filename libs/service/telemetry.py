@@ -1,4 +1,5 @@
-"""Traces: spans of this process go to a file of JSON lines, and to a collector where one is named."""
+"""Traces: spans of this process go to a file of JSON lines, and to a collector or a Zipkin server
+where one is named."""
 
 from __future__ import annotations
 
@@ -17,8 +18,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from starlette.types import Scope
 
 from libs.service.auth import OPEN_PATHS
+from libs.service.zipkin import ZipkinExporter
 
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+ZIPKIN_ENDPOINT = "OTEL_EXPORTER_ZIPKIN_ENDPOINT"
 SPANS_QUEUED_MAX = 8_192
 SPANS_BATCH_MAX = 512
 EXPORT_INTERVAL_MS = 500
@@ -89,6 +92,8 @@ class Telemetry:
             self._add(SpanFile(traces, service))
         if os.environ.get(OTLP_ENDPOINT):
             self._add(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S))
+        if endpoint := os.environ.get(ZIPKIN_ENDPOINT):
+            self._add(ZipkinExporter(endpoint, service, timeout_s=EXPORT_TIMEOUT_S))
 
     def _add(self, exporter: SpanExporter) -> None:
         processor = BatchSpanProcessor(
