@@ -50,9 +50,12 @@ class Marks:
 
 
 class DueRow(NamedTuple):
+    """`since`: the position of the entry that made the row what it is."""
+
     tenant: str
     key: tuple[Any, ...]
     row: Any
+    since: int
 
 
 class Firing(NamedTuple):

@@ -33,7 +33,8 @@ class Request:
     """A command with its circumstances. `cause` is the entry that it follows from, if any.
 
     `expected`: the stream version that must still stand (None: whatever stands). `basis`: decide on the views as of
-    this position (None: on the newest, this process's own last append included).
+    this position (None: on the newest, this process's own last append included). `seen`: the position of what the asker
+    itself has read in a view; it is the basis of a decision that looks at nothing more.
     """
 
     command: Command
@@ -45,6 +46,7 @@ class Request:
     expected: int | None = None
     basis: int | None = None
     confirmed: bool = True
+    seen: int | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +92,7 @@ class Handler:
         version = entries[-1].version if entries else 0
         if request.expected is not None and request.expected != version:
             raise VersionConflict(stream, request.expected, version)
-        link_current(entry.traceparent for entry in entries[-1:])  # a timer's row was folded from it
+        link_current(entry.traceparent for entry in (*entries[-1:], request.cause) if entry)
         state = handle.decider.initial
         for entry in entries:
             state = handle.decider.evolve(state, self._language.decode(entry.type, entry.schema_version, entry.data))
@@ -103,7 +105,7 @@ class Handler:
         if not facts:
             position = entries[-1].position if entries else 0
             return Answer(position=position, stream=stream, version=version, facts=(), known=False)
-        append = self._append(handle, stream, version, digest, request, facts, basis)
+        append = self._append(handle, stream, version, digest, request, facts, request.seen if basis is None else basis)
         appended = await self._journal.append(append)
         self._last_position = max(self._last_position, appended.position)
         types = tuple(type_ for _, type_, _, _ in append.facts)

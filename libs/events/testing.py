@@ -203,7 +203,8 @@ class MemoryService:
     def _fire(self, timer: Timer, name: str, key: Key, row: Any, due_at: datetime) -> None:
         self._commands += 1
         command, actor = timer.command(row), f"{self.service.name}/{name}"
-        self._handle(command, actor, due_at, key[0], UUID(int=self._commands), None)
+        made = self.entries[self._tables[timer.view][key].since - 1]
+        self._handle(command, actor, due_at, key[0], UUID(int=self._commands), made)
         self._react()
         left = self._tables[timer.view][key].row
         assert left is None or left.due_at != due_at, f"timer {name} fired and its row is still due: {left}"

@@ -21,6 +21,7 @@ from opentelemetry import trace
 
 from libs.events.clock import Clock, Reading
 from libs.events.due import DueRow, Firing, Limit, Mark, Marks, RowMark, command_id, first_of_each, mark_of
+from libs.events.entries import Entry
 from libs.events.errors import Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal
@@ -199,8 +200,8 @@ class Timekeeper:
         table = self._projector.tables[timer.view]
         records = await self._pool.fetch(f"select {table.select} from {table.name} t where {where}", *arguments)
         rows = [
-            DueRow(record["tenant"], tuple(record[name] for name in timer.view.key), table.decode(record))
-            for record in records
+            DueRow(r["tenant"], tuple(r[name] for name in timer.view.key), table.decode(r), r["since_position"])
+            for r in records
         ]
         return [due for due in rows if mark_of(timer, due) not in self.stuck]
 
@@ -238,6 +239,8 @@ class Timekeeper:
                     at=due.row.due_at,
                     expected=due.row.stream_version,
                     confirmed=limit.confirmed,
+                    cause=await self._made(due),
+                    seen=due.since,
                 )
             )
         except VersionConflict:
@@ -252,6 +255,11 @@ class Timekeeper:
             _log.exception("timer %s of %s failed", timer.name, due.key)  # it stays due, is set aside and said so
             return 0
         return answer.position
+
+    async def _made(self, due: DueRow) -> Entry:
+        """The entry that made the row what it is: what the timer's command follows from."""
+        (entry,) = await self._journal.read(due.since - 1, 1)
+        return entry
 
     async def _note_stuck(self, fired: Sequence[Firing]) -> None:
         """A row that is due exactly as before, with everything folded, would fire for ever: set aside, and said so."""

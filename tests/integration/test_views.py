@@ -250,6 +250,9 @@ async def test_a_timer_fires_at_its_due_instant_and_a_fact_that_came_first_wins(
         assert fired.subject == forgotten
         assert fired.occurred_at == due
         assert fired.actor == "errands/reminder"
+        (given,) = [entry for entry in entries if entry.subject == forgotten and entry is not fired]
+        follows = (fired.causation_id, fired.correlation_id, fired.basis)
+        assert follows == (given.id, given.correlation_id, given.position), "a timer follows from what made its row"
         assert service.timekeeper.stuck == {}
 
 

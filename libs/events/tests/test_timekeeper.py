@@ -41,7 +41,7 @@ def test_under_a_steady_load_marks_are_reached_though_the_newest_never_is(lag: i
 def test_a_row_that_is_due_again_at_the_same_instant_is_another_command() -> None:
     def asked(version: int) -> UUID:
         row = Reminder(UUID(int=1), START, version, "")
-        return command_id("errands", SERVICE.timers[0], DueRow("main", (row.errand,), row))
+        return command_id("errands", SERVICE.timers[0], DueRow("main", (row.errand,), row, 1))
 
     assert REMINDERS is SERVICE.timers[0].view
     assert asked(1) == asked(1)
@@ -51,7 +51,7 @@ def test_a_row_that_is_due_again_at_the_same_instant_is_another_command() -> Non
 def firing(name: str, subject: int, minute: int, *, confirmed: bool = True) -> Firing:
     timer, due_at = replace(SERVICE.timers[0], name=name), START + timedelta(minutes=minute)
     row = Reminder(UUID(int=subject), due_at, 1, "")
-    return Firing(timer, DueRow("main", (row.errand,), row), Limit(None, "", due_at, confirmed))
+    return Firing(timer, DueRow("main", (row.errand,), row, 1), Limit(None, "", due_at, confirmed))
 
 
 def about(each: Firing) -> object:

@@ -50,6 +50,24 @@ def ruled(service: MemoryService) -> None:
     hear(service, "12:30", HandoffAccepted(4, "production"), StepCompleted("answer"))
 
 
+def test_warning_breach_and_every_rung_follow_from_what_started_the_wait_for_them() -> None:
+    service = sla()
+    complaint(service)
+    service.fire(at("16:00"))
+    types = {entry.id: entry.type for entry in service.entries}
+    causes = {
+        (entry.type, types[entry.causation_id] if entry.causation_id else None)
+        for entry in service.entries
+        if entry.type in ("sla.SlaWarned", "sla.SlaBreached", "sla.EscalationRaised")
+    }
+    assert causes == {
+        ("sla.SlaWarned", "sla.ClockStarted"),
+        ("sla.SlaBreached", "sla.SlaWarned"),
+        ("sla.EscalationRaised", "sla.SlaBreached"),
+        ("sla.EscalationRaised", "sla.EscalationRaised"),
+    }
+
+
 def test_the_answer_clock_is_warned_and_breached_at_its_own_instants_however_often_the_case_bounces() -> None:
     service = sla()
     complaint(service)
