@@ -76,6 +76,10 @@ async def _of_service(platform: Platform, name: str, view: str | None, check: bo
 
 def _line(result: Rebuilt) -> str:
     state = "equal" if not result.differing else f"DIFFERS at {', '.join(result.differing)}"
+    if result.behind:
+        state += f", but {result.behind} entries behind its journal"
+    if result.unreadable:
+        state += f", without {result.unreadable} heard entries that cannot be read"
     return (
         f"{result.service:10} {result.view:16} rows {result.rows:6} past {result.past_rows:6} "
         f"{result.digest[:16]} {state}"

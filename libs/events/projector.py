@@ -16,12 +16,13 @@ from opentelemetry import trace
 
 from libs.events.contract import Language, Opaque
 from libs.events.entries import Entry, Fact
-from libs.events.errors import NotYet
+from libs.events.errors import NotYet, Undecodable
 from libs.events.folding import apply, lines_by_fact, touches
 from libs.events.journal import Journal
 from libs.events.leading import leading
 from libs.events.service import Service
 from libs.events.tables import Session, Table, table_of
+from libs.events.unreadable import Unreadable, keep, kept
 from libs.events.views import View
 
 ROLE = "projector"
@@ -51,6 +52,19 @@ class Decoder:
 
     def decode(self, entries: Iterable[Entry]) -> list[Decoded]:
         return [Decoded(entry, self._fact(entry)) for entry in entries if self._all or entry.type in self._types]
+
+    def sift(self, entries: Iterable[Entry]) -> tuple[list[Decoded], list[Unreadable]]:
+        """What can be read, and what was heard and cannot; an own entry that cannot raises Undecodable."""
+        decoded: list[Decoded] = []
+        unreadable: list[Unreadable] = []
+        for entry in entries:
+            try:
+                decoded += self.decode((entry,))
+            except Undecodable as error:
+                if entry.sequence is not None:
+                    raise
+                unreadable.append(Unreadable(entry, str(error)))
+        return decoded, unreadable
 
     def _fact(self, entry: Entry) -> Fact:
         if self._all and not self._language.knows(entry.type):
@@ -87,6 +101,7 @@ class Projector:
         self._position = 0
         self._filled: set[View[Any]] = set()
         self.begun_at = 0
+        self.unreadable: dict[str, str] = {}
 
     async def prepare(self) -> None:
         """Create the tables and checkpoints that are missing. Safe to call from several processes at once.
@@ -102,9 +117,12 @@ class Projector:
                 await connection.execute(
                     "insert into views.checkpoint (name, position) values ($1, 0) on conflict do nothing", table.name
                 )
+        self.unreadable = await kept(self._pool)
 
     async def run(self) -> None:
-        """Fold for ever. An entry that cannot be decoded or folded raises: the service says so and folds nothing."""
+        """Fold for ever. An own entry that cannot be read, or any that cannot be folded, raises: the service says so
+        and folds nothing. A heard one that cannot be read is passed over and said so (`unreadable`).
+        """
         async with leading(self._dsn, ROLE) as lead:
             held = 0
             while True:
@@ -139,19 +157,23 @@ class Projector:
                 entries = [entry for entry in entries if entry.position <= until]
             if not entries or not behind:
                 await self._announce(lowest)
+                self.unreadable = self.unreadable and await kept(self._pool)  # a rebuild may have mended it
                 return False
             with _tracer.start_as_current_span("fold", attributes={"baton.entries": len(entries)}):
-                batch = self._decoder.decode(entries)
+                batch, unreadable = self._decoder.sift(entries)
                 async with connection.transaction():
                     await self._lock(connection, behind, lowest)
                     for name in behind:
                         await fold_batch(connection, names[name], batch)
+                    await keep(connection, behind, unreadable)
                     await connection.execute(
                         "update views.checkpoint set position = $2, updated_at = clock_timestamp() "
                         "where name = any($1)",
                         behind,
                         entries[-1].position,
                     )
+        if unreadable:
+            self.unreadable = await kept(self._pool)
         await self._announce(entries[-1].position if until is None else min(entries[-1].position, until))
         return True
 

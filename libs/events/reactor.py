@@ -27,6 +27,7 @@ from libs.events.projector import Decoded, Decoder, Projector
 from libs.events.reactions import Reaction
 from libs.events.service import Service
 from libs.events.tracing import following
+from libs.events.unreadable import Unreadable
 
 ROLE = "reactor"
 BATCH_ENTRIES_MAX = 500
@@ -103,7 +104,9 @@ class Reactor:
         if not entries:
             return False
         last = entries[-1].position
-        batch = self._decoder.decode(entry for entry in entries if not entry.backfilled)
+        batch, unreadable = self._decoder.sift(entry for entry in entries if not entry.backfilled)
+        for found in unreadable:
+            await self._park(found)
         if batch:
             await self._projector.wait(last, FOLD_WITHIN_S)
             room = asyncio.Semaphore(SUBJECTS_AT_ONCE_MAX)
@@ -116,6 +119,13 @@ class Reactor:
             last,
         )
         return True
+
+    async def _park(self, found: Unreadable) -> None:
+        """Whatever would have reacted to it waits until a contract can read it, or a person gives it up."""
+        for reaction in self._reactions.values():
+            types = self._service.language.types_of(frozenset(reaction.on))
+            if found.entry.position > self._starts[reaction.name] and found.entry.type in types:
+                await self._parking.park_reaction(reaction.name, found.entry, found.reason)
 
     async def retry(self, name: str, position: int) -> None:
         """Run one parked reaction again; raises what it raises."""

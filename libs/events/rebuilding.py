@@ -17,6 +17,7 @@ from libs.events.journal import Journal
 from libs.events.projector import BATCH_ENTRIES_MAX, Decoder, fold_batch, folded
 from libs.events.service import Service
 from libs.events.tables import Session, Table, table_of
+from libs.events.unreadable import Unreadable, forget, keep
 from libs.events.views import View
 
 DIFFERENCES_MAX = 20
@@ -26,7 +27,8 @@ _PATIENT = "set local idle_in_transaction_session_timeout = '60s'"
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     """One view, rebuilt at `position`. `differing`: keys whose row (or its past) is not the live one's; the first
-    DIFFERENCES_MAX of them. `digest`: SHA-256 over the rebuilt rows and their past, in order.
+    DIFFERENCES_MAX of them. `digest`: SHA-256 over the rebuilt rows and their past, in order. `behind`: how many
+    entries of the journal the live view had not folded yet; `unreadable`: how many heard ones nobody here can read.
     """
 
     service: str
@@ -37,6 +39,8 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     past_rows: int
     digest: str
     differing: tuple[str, ...]
+    behind: int = 0
+    unreadable: int = 0
 
 
 async def check(service: Service, view: View[Any], journal: Journal, pool: asyncpg.Pool) -> Rebuilt:
@@ -59,15 +63,18 @@ async def _rebuild(
         try:
             await beside.drop(connection)
             await beside.create(connection)
-            position = await _catch_up(connection, live, beside, decoder, journal)
+            position, unreadable = await _catch_up(connection, live, beside, decoder, journal)
             async with connection.transaction():
                 await connection.execute(_PATIENT)
                 until = await _reached(connection, live, "for update")
-                await _fold_until(connection, beside, decoder, journal, position, until)
+                unreadable += await _fold_until(connection, beside, decoder, journal, position, until)
                 result = await _compare(connection, service, live, beside, until)
                 if replace:
                     await _swap(connection, live, beside)
-            return result
+                    await forget(connection, live.name)
+                    await keep(connection, (live.name,), unreadable)
+            behind = max(await journal.position() - until, 0)
+            return msgspec.structs.replace(result, behind=behind, unreadable=len(unreadable))
         finally:
             # A connection that is gone has let go of the lock, and the next rebuild drops what is left.
             with contextlib.suppress(asyncpg.InterfaceError):
@@ -89,29 +96,32 @@ async def _reached(connection: Session, live: Table[Any], lock: str = "") -> int
 
 async def _catch_up(
     connection: Session, live: Table[Any], beside: Table[Any], decoder: Decoder, journal: Journal
-) -> int:
+) -> tuple[int, list[Unreadable]]:
     """Fold until less than a batch is left to the live view, which goes on meanwhile; the position reached.
 
     Never past the live view, which may be far behind the journal: what it has not folded is not to be folded twice.
     """
-    position = 0
+    position, unreadable = 0, list[Unreadable]()
     while position + BATCH_ENTRIES_MAX <= await _reached(connection, live):
         entries = await journal.read(position, BATCH_ENTRIES_MAX)
-        batch = decoder.decode(entries)
+        batch, found = decoder.sift(entries)
         async with connection.transaction():
             await connection.execute(_PATIENT)
             await fold_batch(connection, beside, batch)
-        position = entries[-1].position
-    return position
+        position, unreadable = entries[-1].position, unreadable + found
+    return position, unreadable
 
 
 async def _fold_until(
     connection: Session, beside: Table[Any], decoder: Decoder, journal: Journal, position: int, until: int
-) -> None:
+) -> list[Unreadable]:
+    unreadable: list[Unreadable] = []
     while position < until:
         entries = await journal.read(position, min(BATCH_ENTRIES_MAX, until - position))
-        await fold_batch(connection, beside, decoder.decode(entries))
-        position = entries[-1].position
+        batch, found = decoder.sift(entries)
+        await fold_batch(connection, beside, batch)
+        position, unreadable = entries[-1].position, unreadable + found
+    return unreadable
 
 
 async def _compare(

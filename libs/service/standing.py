@@ -184,6 +184,7 @@ def trouble(machinery: Machinery) -> tuple[dict[str, str], dict[str, str]]:
     for name, state in receivers.items():
         down |= {f"{name} {topic}/{partition}": why for (topic, partition), why in state.stopped.items()}
         attention |= {f"{name} {topic}/{partition}": why for (topic, partition), why in state.gaps.items()}
+    attention |= machinery.projector.unreadable
     for stuck in machinery.timekeeper.stuck.values():
         attention[f"timekeeper {stuck}"] = "it is set aside"
     for stuck in machinery.courier.stuck.values() if machinery.courier else ():
