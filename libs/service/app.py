@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from opentelemetry.trace import TracerProvider
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,6 +22,12 @@ from libs.service.parameters import only_known
 from libs.service.telemetry import untraced
 
 VERSION = "1"
+DESCRIPTION = """One service of Baton. Everything under `/v1/` needs a token (`Authorization: Bearer`).
+
+A refusal is `application/problem+json` with a stable `type`, and texts in English and Chinese. A command may carry
+`Idempotency-Key`: sent again it changes nothing. Its answer names a `position`: `?after=` it reads one's own write.
+`?as_of=` answers as of an instant of the past. Lists come in pages: go on with `next_cursor`.
+"""
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _QUERY_PROBLEMS = (400, 401, 403, 404, 413, 422, 503)
 _COMMAND_PROBLEMS = (400, 401, 403, 404, 409, 413, 415, 422, 503)
@@ -40,6 +47,8 @@ def create_app(
     app = FastAPI(
         title=f"Baton {name}",
         version=VERSION,
+        description=DESCRIPTION,
+        generate_unique_id_function=_name_of,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -68,9 +77,14 @@ def create_app(
     return app
 
 
+def _name_of(route: APIRoute) -> str:
+    """An operation is called as its function is: what programs generate from the description gets these names."""
+    return route.name
+
+
 def _described(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         app.openapi_schema = documented(schema)
     return app.openapi_schema
 

@@ -29,6 +29,7 @@ def described(name: str, keys: Path) -> dict[str, Any]:
 def test_a_service_describes_its_doors(name: str, tmp_path: Path) -> None:
     schema = described(name, tmp_path)
     assert "HTTPValidationError" not in str(schema)
+    assert "application/problem+json" in schema["info"]["description"]
     operations_seen = set()
     for path, item in schema["paths"].items():
         for method, operation in item.items():
@@ -38,6 +39,7 @@ def test_a_service_describes_its_doors(name: str, tmp_path: Path) -> None:
             assert path.startswith("/webhooks/") or operation["security"], f"{where}: needs a token"
             assert operation["operationId"] not in operations_seen, f"{where}: give its function a name of its own"
             operations_seen.add(operation["operationId"])
+            assert "_v1_" not in operation["operationId"], f"{where}: it is called as its function is"
             for status, answer in operation["responses"].items():
                 shown = answer.get("content", {}).get("application/json", {}).get("schema")
                 assert not status.startswith("2") or shown != {}, f"{where}: say what {status} answers"

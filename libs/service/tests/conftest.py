@@ -55,12 +55,14 @@ class Line(BaseModel):
 
 class Mark(msgspec.Struct, frozen=True):
     colour: str
+    at: datetime | None = None
 
 
 class LineRow(msgspec.Struct, frozen=True):
     sheet: UUID
     text: str
     marks: tuple[Mark, ...] = ()
+    due: dict[str, datetime] = {}
 
 
 LINES: View[LineRow] = View("lines", 1, LineRow, ("sheet",), ())

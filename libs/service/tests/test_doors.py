@@ -88,7 +88,7 @@ async def test_if_match_is_the_expected_version(client: httpx.AsyncClient, ledge
 
 
 async def test_rows_are_shown_as_they_are(client: httpx.AsyncClient) -> None:
-    row = {"sheet": str(STREAM), "text": "a", "marks": [{"colour": "red"}]}
+    row = {"sheet": str(STREAM), "text": "a", "marks": [{"colour": "red", "at": None}], "due": {}}
     one, page = await client.get(f"/v1/sheets/{STREAM}"), await client.get("/v1/sheets")
     assert one.json() == {"row": row, "as_of": None, "final": None}
     assert page.json() == {"rows": [row], "next_cursor": None, "as_of": None, "final": None}
@@ -134,6 +134,15 @@ async def test_a_misspelt_parameter_is_named_with_what_was_meant(client: httpx.A
     assert (await client.get("/healthz?probe=1")).status_code != 422
 
 
+async def test_a_parameter_that_is_given_twice_is_not_taken_for_either(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/sheets?limit=1&as_of=2026-11-02T10:00:00Z&as_of=2026-11-03T10:00:00Z")
+    assert answer.status_code == 422
+    (fault,) = answer.json()["faults"]
+    assert fault["field"] == "query.as_of"
+    assert "2026-11-02T10:00:00Z, 2026-11-03T10:00:00Z" in fault["value"]
+    assert "more than once" in fault["cure"]
+
+
 async def test_an_instant_whose_plus_was_lost_says_how_to_write_it(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/sheets?as_of=2026-11-02T10:00:00+08:00")
     assert "%2B" in answer.json()["faults"][0]["cure"]
@@ -154,7 +163,11 @@ async def test_the_description_names_every_problem_and_stays_the_same(client: ht
     assert "application/problem+json" in answers["422"]["content"]
     assert "HTTPValidationError" not in first.text
     shown = described["components"]["schemas"]["Shown_LineRow_"]["properties"]["row"]
-    assert shown["properties"]["marks"]["items"]["properties"]["colour"] == {"type": "string"}
+    marked = shown["properties"]["marks"]["items"]["properties"]
+    assert marked["colour"] == {"type": "string"}
+    instant = {"type": "string", "format": "date-time"}
+    assert marked["at"]["anyOf"] == [instant, {"type": "null"}]
+    assert shown["properties"]["due"]["additionalProperties"] == instant
 
 
 @given(
