@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path
 from libs.events.entries import entity_id
 from libs.events.errors import NotFound
 from libs.service.doors import Accepted, Ask, Page, Read, Shown, roles
+from libs.service.querying import Reading
 from services.tasks.commands import (
     CODE_CHARS_MAX,
     HANDOFFS_MAX,
@@ -34,7 +35,7 @@ from services.tasks.commands import (
     TellCustomer,
 )
 from services.tasks.views.assignments import ASSIGNMENTS, Assignment
-from services.tasks.views.cases import CASES, CaseOnBoard, on_board
+from services.tasks.views.cases import CASES, CaseOnBoard, CaseRow, on_board
 from services.tasks.views.consultations import CONSULTATIONS, Consultation
 from services.tasks.views.handoffs import HANDOFFS, Handoff
 from services.tasks.views.templates import TEMPLATES, Template
@@ -95,27 +96,25 @@ async def list_cases(
 
 @router.get("/cases/{case_id}")
 async def show_case(case_id: UUID, read: Read) -> Shown[CaseOnBoard]:
-    row = await read.row(CASES, case_id)
-    if row is None:
-        raise NotFound(
-            "unknown-case", f"case_id={case_id} is no case; look it up by its reference", "没有这个工单，请按编号查找"
-        )
-    return read.shown(on_board(row, read.at))
+    return read.shown(on_board(await _case(case_id, read), read.at))
 
 
 @router.get("/cases/{case_id}/handoffs")
 async def list_handoffs_of_case(case_id: UUID, read: Read) -> Page[Handoff]:
+    await _case(case_id, read)
     return await read.page(HANDOFFS, equal={"case_id": case_id})
 
 
 @router.get("/cases/{case_id}/assignments")
 async def list_assignments_of_case(case_id: UUID, read: Read) -> Page[Assignment]:
     """The RACI of each step, as it stands."""
+    await _case(case_id, read)
     return await read.page(ASSIGNMENTS, equal={"case_id": case_id})
 
 
 @router.get("/cases/{case_id}/consultations")
 async def list_consultations_of_case(case_id: UUID, read: Read) -> Page[Consultation]:
+    await _case(case_id, read)
     return await read.page(CONSULTATIONS, equal={"case_id": case_id})
 
 
@@ -189,3 +188,13 @@ async def tell_customer(case_id: UUID, ask: Ask) -> Accepted:
 async def record_call_back(case_id: UUID, body: CallBack, ask: Ask) -> Accepted:
     """The customer was called back, not before the time that the template sets; this closes the loop."""
     return await ask(RecordCallBack(case_id=case_id, **dict(body)))
+
+
+async def _case(case_id: UUID, read: Reading) -> CaseRow:
+    """The case, when there was one at the instant that is asked about."""
+    row = await read.row(CASES, case_id)
+    if row is None:
+        raise NotFound(
+            "unknown-case", f"case_id={case_id} is no case; look it up by its reference", "没有这个工单，请按编号查找"
+        )
+    return row

@@ -174,6 +174,12 @@ async def test_named_people_bring_a_complaint_from_opening_to_call_back(tasks: S
     assert seats["solution"]["consulted"] == ["dept:purchasing"]
 
 
+@pytest.mark.parametrize("of", ["", "/handoffs", "/assignments", "/consultations"])
+async def test_nothing_is_shown_of_a_case_that_never_was(tasks: Standing, of: str) -> None:
+    answer = await tasks.client.get(f"/v1/cases/{CASE}{of}", headers=tasks.bearer("auditor", person="auditor-1"))
+    refused(answer, 404, "unknown-case")
+
+
 async def test_each_department_sees_what_waits_for_it(tasks: Standing) -> None:
     await offered(tasks)
     (handoff,) = (await get(tasks, "/v1/handoffs", receiver="production", state="offered"))["rows"]
@@ -235,7 +241,7 @@ async def test_the_same_key_is_answered_with_the_first_result_and_an_old_version
 
 async def test_a_request_from_outside_becomes_a_case_by_itself(tasks: Standing) -> None:
     case_id = entity_id("main", "case", "web/7")
-    request = RequestReceived("web", "7", "citizen-request", "Needle Pickup", "needles", {}, department="GEN_")
+    request = RequestReceived("web", "7", "citizen-request", "Needle Pickup", "needles", {}, department="production")
     type_, version, data = gateway.CONTRACT.encode(request)
     then = now() - timedelta(days=1)
     record = Heard(
@@ -265,6 +271,6 @@ async def test_a_request_from_outside_becomes_a_case_by_itself(tasks: Standing) 
 
     await until(opened, "the request becomes a case")
     row = (await get(tasks, f"/v1/cases/{case_id}"))["row"]
-    assert (row["holder"], row["state"]) == ("GEN_", "held")
+    assert (row["holder"], row["state"]) == ("production", "held")
     assert row["opened_at"].startswith(then.isoformat()[:19])
     assert tasks.parts.parked.found == []
