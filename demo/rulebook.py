@@ -69,7 +69,7 @@ def everything(data: Path = DATA) -> list[list[Call]]:
 
 def _read(file: Path) -> dict[str, Any]:
     with file.open(encoding="utf-8") as text:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, yaml.CSafeLoader)
     if not isinstance(content, dict):
         raise ValueError(f"{file}: {type(content).__name__} at the top; write a mapping")
     return content

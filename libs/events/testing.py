@@ -132,6 +132,9 @@ class MemoryService:
     _commands: int = 0
     _reacted: int = 0
 
+    def __post_init__(self) -> None:
+        self._language = self.service.language
+
     def ask(self, command: Command, *, by: str, at: datetime, tenant: str = "main") -> tuple[Fact, ...]:
         """Handle a command, then every reaction that follows; returns what the command itself decided."""
         self._commands += 1
@@ -141,7 +144,7 @@ class MemoryService:
 
     def hear(self, fact: Fact, *, subject: UUID, at: datetime, tenant: str = "main", by: str = "somebody") -> None:
         """Another owner's fact arrives; then every reaction that follows."""
-        types = self.service.language.types_of((type(fact),))
+        types = self._language.types_of((type(fact),))
         type_ = sorted(types)[0] if types else f"unknown.{type(fact).__name__}"
         owner = type_.partition(".")[0]
         stream = stream_id(tenant, owner, "heard", subject)

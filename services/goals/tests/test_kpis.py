@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ DATA = Path(__file__).resolve().parents[3] / "demo" / "data" / "goals.yaml"
 RESPONSE = "complaint-response"
 
 
+@cache
 def data() -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = yaml.safe_load(DATA.read_text(encoding="utf-8"))
     return found

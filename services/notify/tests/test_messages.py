@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -55,6 +56,7 @@ LEGS = (
 )
 
 
+@cache
 def texts() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = yaml.safe_load(DATA.read_text(encoding="utf-8"))["messages"]
     return found

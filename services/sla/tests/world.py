@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,7 @@ def at(clock: str) -> datetime:
     return instant(f"2026-11-02T{clock}+08:00")
 
 
+@cache
 def rows(name: str) -> list[dict[str, Any]]:
     """The rows of one of the demo's data files."""
     with (DATA / f"{name}.yaml").open(encoding="utf-8") as file:
