@@ -375,7 +375,7 @@ async def test_without_a_listener_what_was_asked_stands(world: World, monkeypatc
 
 
 async def test_events_of_other_systems_are_handed_on_once_and_refused_ones_are_parked(world: World) -> None:
-    hearer = await world.hearer()
+    hearer = await world.hearer(facts=())
     topic = f"baton.{(await world.speaker()).owner}"
     taken: list[str] = []
     calls: dict[str, int] = {}

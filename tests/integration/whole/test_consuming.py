@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 
@@ -24,6 +25,7 @@ from libs.events import heads
 from libs.events.entries import entity_id
 from libs.events.wire import partition_of, record_key
 from tests.integration.whole.records import Record, write
+from tests.integration.whole.verbs import Verbs
 
 pytestmark = pytest.mark.platform
 
@@ -74,8 +76,11 @@ async def first_record(bootstrap: str, topic: str) -> Record:
 
 
 @pytest.fixture(scope="module")
-def disturbed(platform_told: Platform, stage: Stage, case: str) -> str:
-    """Kafka's address. On the topic of tasks lie a record that came twice, one of nobody's, and facts after them."""
+def disturbed(platform_told: Platform, stage: Stage, baton: Verbs, case: str) -> Iterator[str]:
+    """Kafka's address. On the topic of tasks lie a record that came twice, one of nobody's, and facts after them.
+
+    What the services parked of it is dropped at the end: else nothing is final for the tests that follow.
+    """
     bootstrap = platform_told.kafka.bootstrap
     repeated = asyncio.run(first_record(bootstrap, "baton.tasks"))
     write(bootstrap, "baton.tasks", [repeated, Record(repeated.key, b"\xff\x00 no JSON", {"ce_id": "?"})])
@@ -94,7 +99,12 @@ def disturbed(platform_told: Platform, stage: Stage, case: str) -> str:
         }
     )
     wait_rest(stage.doors)
-    return bootstrap
+    yield bootstrap
+    for each in baton("parked", "list", "--json").told:
+        if each["state"] == "parked":
+            assert baton("parked", "drop", each["service"], each["id"], "--person", "ops-1").told["state"] == "dropped"
+    wait_rest(stage.doors)
+    assert baton("parked", "list", "--json").told == []
 
 
 def beside(key: str) -> str:
