@@ -8,20 +8,29 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from libs.events import handling
 from libs.events.entries import entity_id
-from libs.events.errors import BatonError, CommandReused, NotFound
+from libs.events.errors import BatonError, CommandReused, NotFound, Refusal
 from libs.service import issuer, settings
 from libs.service.auth import Identity
 from libs.service.bodies import require_json
-from libs.service.doors import Doors, Page, Read, Shown, doors_of, identity_of, roles
+from libs.service.doors import Ask, Doors, Instant, Page, Read, Shown, doors_of, identity_of, roles
 from libs.service.problems import problem_of
-from services.gateway.channels import cloudevents, jira
+from services.gateway.channels import cloudevents, jira, jira_rest
 from services.gateway.channels.intake import Intake, Result, Taken, result_of
-from services.gateway.commands import NAME_CHARS_MAX, NoteAlteredDelivery, ReportWorkItem
+from services.gateway.commands import (
+    NAME_CHARS_MAX,
+    Name,
+    NoteAlteredDelivery,
+    ReconcileWorkItem,
+    ReportWorkItem,
+    Title,
+)
+from services.gateway.domain.work_item import ANSWER_BEHIND
 from services.gateway.views.deliveries import DELIVERIES, DeliveriesRow
+from services.gateway.views.repairs import REPAIRS, RepairRow
 from services.gateway.views.requests import REQUESTS, RequestRow
 from services.gateway.views.work_items import WORK_ITEMS, WorkItemRow
 
@@ -30,6 +39,12 @@ MULTI_STATUS = 207
 Running = Annotated[Doors, Depends(doors_of)]
 
 router = APIRouter()
+
+
+_ANSWER: dict[str, Any] = {
+    "required": ["issues"],
+    "properties": {"issues": {"type": "array", "items": {"type": "object"}, "maxItems": jira_rest.ISSUES_MAX}},
+}
 
 
 class EventTaken(BaseModel):
@@ -72,6 +87,40 @@ class DeliveryTaken(BaseModel):
     host: str | None = None
     item: str | None = None
     altered: bool = False
+
+
+class Reconciliation(BaseModel):
+    """One page of an answer of the tracker, as it came. `origin`, `seen_at`: where and when it was read.
+
+    `asked`: ids of issues of `host` that the page must show; one that it lacks is gone there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origin: Title
+    seen_at: Instant
+    answer: Annotated[dict[str, Any], Field(json_schema_extra=_ANSWER)]
+    host: Name | None = None
+    asked: Annotated[tuple[Name, ...], Field(max_length=jira_rest.ISSUES_MAX)] = ()
+
+
+class WorkItemCompared(BaseModel):
+    """`repaired`: something differed, and the answer holds now. `behind`: what is known is newer than the answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    result: Literal["repaired", "equal", "behind"]
+    host: str
+    item: str
+    position: int | None = None
+
+
+class Reconciled(BaseModel):
+    """One result per issue of the page, in its order; then those that it should have shown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    results: tuple[WorkItemCompared, ...]
 
 
 _EVENT = {"type": "object", "required": list(cloudevents.REQUIRED), "description": "a CloudEvent 1.0"}
@@ -172,6 +221,30 @@ async def _note_altered(doors: Doors, command: ReportWorkItem, identifier: str) 
             at=doors.now(),
         )
     )
+
+
+@router.post("/v1/reconciliations", dependencies=[roles("integration")])
+async def reconcile(body: Reconciliation, ask: Ask) -> Reconciled:
+    """Compare what Jira's search answers with what its deliveries said; where they differ, the answer holds."""
+    asked = jira_rest.Asked(body.origin, body.seen_at, body.host, body.asked)
+    return Reconciled(results=tuple([await _compared(c, ask) for c in jira_rest.read(body.answer, asked, ask.tenant)]))
+
+
+async def _compared(command: ReconcileWorkItem, ask: Ask) -> WorkItemCompared:
+    try:
+        answer = await ask(command)
+    except Refusal as refused:
+        if refused.rule != ANSWER_BEHIND:
+            raise
+        return WorkItemCompared(result="behind", host=command.host, item=command.item)
+    result: Literal["repaired", "equal"] = "repaired" if answer.facts or answer.known else "equal"
+    return WorkItemCompared(result=result, host=command.host, item=command.item, position=answer.position)
+
+
+@router.get("/v1/reconciliations")
+async def reconciliations(read: Read, host: str | None = None, item: str | None = None) -> Page[RepairRow]:
+    """What reconciliations have repaired, in the order in which they did."""
+    return await read.page(REPAIRS, equal={"host": host, "item": item}, order=("repaired_at",))
 
 
 @router.get("/v1/requests")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
@@ -14,6 +14,7 @@ TITLE_CHARS_MAX = 500
 TEXT_CHARS_MAX = 10_000
 FORM_FIELDS_MAX = 50
 CHANGES_MAX = 100
+CHANGE_MAX = 10**18
 YEARS = range(1900, 2200)
 
 
@@ -35,6 +36,8 @@ Title = Annotated[str, StringConstraints(min_length=1, max_length=TITLE_CHARS_MA
 Text = Annotated[str, StringConstraints(max_length=TEXT_CHARS_MAX), AfterValidator(_no_nul)]
 Timeline = Annotated[str, StringConstraints(max_length=NAME_CHARS_MAX), AfterValidator(_no_nul)]
 Instant = Annotated[AwareDatetime, AfterValidator(_in_years)]
+Saying = Literal["key", "summary", "status", "assignee"]
+Said = tuple[Saying, ...]
 Form = Annotated[dict[Name, Text], Field(max_length=FORM_FIELDS_MAX)]
 
 
@@ -94,6 +97,28 @@ class ReportWorkItem(Command):
     assignee: Name | None = None
     changed: Annotated[tuple[Name, ...], Field(max_length=CHANGES_MAX)] = ()
     tracker_at: Instant | None = None
+    updated_at: Instant | None = None
+    change: Annotated[int, Field(ge=0, le=CHANGE_MAX)] | None = None
+    said: Said = ()
+    gone: bool = False
+
+
+class ReconcileWorkItem(Command):
+    """What an answer of the tracker, read at `seen_at`, says of a work item. `gone`: it should be there and is not."""
+
+    work_item: UUID
+    tracker: Name
+    host: Name
+    item: Name
+    origin: Title
+    seen_at: Instant
+    key: Name | None = None
+    summary: Title | None = None
+    status: Name | None = None
+    assignee: Name | None = None
+    said: Said = ()
+    updated_at: Instant | None = None
+    gone: bool = False
 
 
 class NoteAlteredDelivery(Command):

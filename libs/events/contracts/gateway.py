@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from libs.events.contract import Contract, Kind
 from libs.events.entries import Fact, Instant
 
@@ -50,7 +52,9 @@ class SourceAdvanced(Fact, frozen=True):
 class WorkItemReported(Fact, frozen=True):
     """One delivery of an issue tracker. `item`: the issue's id at that host, None where the body names no issue.
 
-    `tracker_at`: when it happened by the tracker's clock; several deliveries may share it.
+    `tracker_at`: when it happened by the tracker's clock; several deliveries may share it. `updated_at`: when the issue
+    last changed, as the body says. `change`: the number of the tracker's changelog entry. `said`: which of key, summary,
+    status and assignee the body names (None: it was not noted). `gone`: the issue was deleted.
     """
 
     tracker: str
@@ -64,6 +68,40 @@ class WorkItemReported(Fact, frozen=True):
     assignee: str | None = None
     changed: tuple[str, ...] = ()
     tracker_at: Instant | None = None
+    updated_at: Instant | None = None
+    change: int | None = None
+    said: tuple[str, ...] | None = None
+    gone: bool = False
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One thing that was known otherwise than the tracker has it."""
+
+    field: str
+    known: str | None
+    found: str | None
+
+
+class WorkItemReconciled(Fact, frozen=True):
+    """The tracker was asked and its answer differed from what its deliveries had said: some were lost. The answer holds.
+
+    `origin`: where the answer was read, at the instant `seen_at`. `updated_at`: when the issue last changed, as the
+    answer says. `said`: see WorkItemReported. `gone`: the answer should have shown the issue and did not.
+    """
+
+    tracker: str
+    host: str
+    item: str
+    differed: tuple[Difference, ...]
+    origin: str
+    seen_at: Instant
+    key: str | None = None
+    summary: str | None = None
+    status: str | None = None
+    assignee: str | None = None
+    said: tuple[str, ...] = ()
+    updated_at: Instant | None = None
+    gone: bool = False
 
 
 class DeliveryAltered(Fact, frozen=True):
@@ -82,5 +120,6 @@ CONTRACT = Contract(
         Kind("SourceAdvanced", 1, SourceAdvanced),
         Kind("WorkItemReported", 1, WorkItemReported, personal=("summary", "assignee")),
         Kind("DeliveryAltered", 1, DeliveryAltered),
+        Kind("WorkItemReconciled", 1, WorkItemReconciled, personal=("summary", "assignee", "differed")),
     ),
 )

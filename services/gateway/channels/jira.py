@@ -9,19 +9,33 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import msgspec
 
 from libs.events.entries import entity_id
 from libs.service.errors import Fault, NotJson, Unauthenticated, WrongShape, shorten
-from services.gateway.commands import CHANGES_MAX, NAME_CHARS_MAX, TITLE_CHARS_MAX, YEARS, ReportWorkItem
+from services.gateway.commands import CHANGES_MAX, NAME_CHARS_MAX, TITLE_CHARS_MAX, YEARS, ReportWorkItem, Saying
 
 TRACKER = "jira"
 ALGORITHM = "sha256="
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNKNOWN_HOST = "unknown"
+DELETED = "jira:issue_deleted"
+CHANGE_DIGITS_MAX = 18
+
+
+class Fields(NamedTuple):
+    """What an issue says of itself; `said` names those of the first four that it has a word on, even an empty one."""
+
+    key: str | None
+    summary: str | None
+    status: str | None
+    assignee: str | None
+    said: tuple[Saying, ...]
+    updated_at: datetime | None
 
 
 def require_signature(raw: bytes, header: str | None, secret: str) -> None:
@@ -54,20 +68,47 @@ def read(raw: bytes, tenant: str) -> ReportWorkItem:
         )
     item, host = _issue(body)
     digest = digest_of(raw)
+    found = fields_of(body.get("issue"))
     return ReportWorkItem(
         delivery=entity_id(tenant, "delivery", digest),
-        work_item=entity_id(tenant, "work-item", f"{host}/{item or digest}"),
+        work_item=work_item_id(tenant, host, item or digest),
         tracker=TRACKER,
         host=host,
         event=_name(body.get("issue_event_type_name")) or event,
         digest=digest,
         item=item,
-        key=_name(_at(body, "issue", "key")),
-        summary=_text(_at(body, "issue", "fields", "summary"), TITLE_CHARS_MAX),
-        status=_name(_at(body, "issue", "fields", "status", "name")),
-        assignee=_assignee(_at(body, "issue", "fields", "assignee")),
+        key=found.key,
+        summary=found.summary,
+        status=found.status,
+        assignee=found.assignee,
         changed=_changed(body),
         tracker_at=_instant(body.get("timestamp")),
+        updated_at=found.updated_at,
+        change=_number(_at(body, "changelog", "id")),
+        said=found.said,
+        gone=event == DELETED,
+    )
+
+
+def fields_of(issue: Any) -> Fields:
+    """What an issue says of itself, the same in a webhook's body and in an answer of the REST interface."""
+    found = _at(issue, "fields")
+    named = found.keys() if isinstance(found, dict) else ()
+    key, status = _name(_at(issue, "key")), _name(_at(found, "status", "name"))
+    # An issue always has a key and a status; but a summary may be empty, and nobody may be assigned.
+    has: dict[Saying, bool] = {
+        "key": key is not None,
+        "summary": "summary" in named,
+        "status": status is not None,
+        "assignee": "assignee" in named,
+    }
+    return Fields(
+        key=key,
+        summary=_text(_at(found, "summary"), TITLE_CHARS_MAX),
+        status=status,
+        assignee=_assignee(_at(found, "assignee")),
+        said=tuple(name for name, is_said in has.items() if is_said),
+        updated_at=_written(_at(found, "updated")),
     )
 
 
@@ -76,15 +117,25 @@ def _issue(body: dict[str, Any]) -> tuple[str | None, str]:
     if body.get("issue") is None:
         addresses = (value.get("self") for value in body.values() if isinstance(value, dict))
         return None, next((host for address in addresses if (host := _host(address))), UNKNOWN_HOST)
-    item, host = _at(body, "issue", "id"), _host(_at(body, "issue", "self"))
+    return named(body["issue"], "issue")
+
+
+def named(issue: Any, where: str) -> tuple[str, str]:
+    """(an issue's id, the host that knows it by this id); raises WrongShape, naming the fields under `where`."""
+    item, host = _at(issue, "id"), _host(_at(issue, "self"))
+    known = _name(str(item)) if isinstance(item, str | int) and not isinstance(item, bool) else None
     faults = []
-    if isinstance(item, bool) or not isinstance(item, str | int) or not _name(str(item)):
-        faults.append(Fault("issue.id", shorten(item), "an issue has an id"))
+    if known is None:
+        faults.append(Fault(f"{where}.id", shorten(item), "an issue has an id"))
     if host is None:
-        faults.append(Fault("issue.self", shorten(_at(body, "issue", "self")), "an issue has an address with a host"))
-    if faults or host is None:
+        faults.append(Fault(f"{where}.self", shorten(_at(issue, "self")), "an issue has an address with a host"))
+    if known is None or host is None:
         raise WrongShape(faults)
-    return _name(str(item)), host
+    return known, host
+
+
+def work_item_id(tenant: str, host: str, item: str) -> UUID:
+    return entity_id(tenant, "work-item", f"{host}/{item}")
 
 
 def _host(address: Any) -> str | None:
@@ -120,6 +171,23 @@ def _instant(milliseconds: Any) -> datetime | None:
     except OverflowError:
         return None  # a clock that no tracker has
     return at if at.year in YEARS else None
+
+
+def _written(text: Any) -> datetime | None:
+    """An instant as Jira writes it: 2019-02-15T19:01:52.971-0800."""
+    if not isinstance(text, str):
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo is not None and at.year in YEARS else None
+    except (ValueError, OverflowError):
+        return None  # no instant that any tracker has
+
+
+def _number(value: Any) -> int | None:
+    """The number of a changelog entry, which Jira writes as a text."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= CHANGE_DIGITS_MAX else None
 
 
 def _at(value: Any, *path: str) -> Any:

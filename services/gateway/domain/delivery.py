@@ -47,6 +47,10 @@ def report(state: Delivery, command: ReportWorkItem, asked: Asked) -> Sequence[W
             assignee=command.assignee,
             changed=command.changed,
             tracker_at=command.tracker_at,
+            updated_at=command.updated_at,
+            change=command.change,
+            said=command.said,
+            gone=command.gone,
         )
     ]
 

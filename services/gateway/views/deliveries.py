@@ -12,6 +12,7 @@ from libs.events.contracts.gateway import (
     RequestClosed,
     RequestReceived,
     SourceAdvanced,
+    WorkItemReconciled,
     WorkItemReported,
 )
 from libs.events.entries import Entry
@@ -19,11 +20,15 @@ from libs.events.views import View, on
 
 
 class DeliveriesRow(msgspec.Struct, frozen=True):
-    """`source`: a CloudEvents source, or tracker and host. `up_to`: its watermark, if it sends any."""
+    """`source`: a CloudEvents source, or tracker and host. `up_to`: its watermark, if it sends any.
+
+    `repaired`: answers of the tracker that showed that a delivery had been lost.
+    """
 
     source: str
     accepted: int = 0
     altered: int = 0
+    repaired: int = 0
     up_to: datetime | None = None
 
 
@@ -44,6 +49,11 @@ def _work_item(row: DeliveriesRow | None, fact: WorkItemReported, entry: Entry) 
     return _accepted(row, f"{fact.tracker}:{fact.host}")
 
 
+def _repaired(row: DeliveriesRow | None, fact: WorkItemReconciled, entry: Entry) -> DeliveriesRow:
+    found = row or DeliveriesRow(source=f"{fact.tracker}:{fact.host}")
+    return msgspec.structs.replace(found, repaired=found.repaired + 1)
+
+
 def _altered(row: DeliveriesRow | None, fact: DeliveryAltered, entry: Entry) -> DeliveriesRow:
     found = row or DeliveriesRow(source=fact.tracker)
     return msgspec.structs.replace(found, altered=found.altered + 1)
@@ -55,7 +65,7 @@ def _by_source(fact: RequestReceived | RequestClosed | SourceAdvanced, entry: En
 
 DELIVERIES = View(
     name="deliveries",
-    version=1,
+    version=2,
     row=DeliveriesRow,
     key=("source",),
     folds=(
@@ -63,6 +73,7 @@ DELIVERIES = View(
         on(RequestClosed, _request, _by_source),
         on(SourceAdvanced, _advanced, _by_source),
         on(WorkItemReported, _work_item, lambda fact, entry: (f"{fact.tracker}:{fact.host}",)),
+        on(WorkItemReconciled, _repaired, lambda fact, entry: (f"{fact.tracker}:{fact.host}",)),
         on(DeliveryAltered, _altered, lambda fact, entry: (fact.tracker,)),
     ),
     past=False,
