@@ -11,7 +11,10 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, TraceFlags, Tracer
 
 LINKS_MAX = 128
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+TRACEPARENT_CHARS_MAX = 512
+# A version above 00 may add more behind a dash, which is passed over; ff is no version, and zeros are no ids.
+_NAMED = r"(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+_TRACEPARENT = re.compile(rf"(?:00-{_NAMED}|(?!00|ff)[0-9a-f]{{2}}-{_NAMED}(?:-.*)?)")
 
 
 def traceparent() -> str:
@@ -22,14 +25,19 @@ def traceparent() -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
 
+def legible(text: str) -> str:
+    """A traceparent of any version of W3C Trace Context as version 00 writes it, "" when it names no span."""
+    found = _TRACEPARENT.fullmatch(text) if len(text) <= TRACEPARENT_CHARS_MAX else None
+    return f"00-{'-'.join(part for part in found.groups() if part)}" if found else ""
+
+
 def span_context(text: str) -> SpanContext | None:
     """The span that a traceparent names, None when it names none."""
-    found = _TRACEPARENT.fullmatch(text)
-    if found is None:
+    _, *parts = legible(text).split("-")
+    if not parts:
         return None
-    trace_id, span_id, flags = (int(part, 16) for part in found.groups())
-    context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
-    return context if context.is_valid else None
+    trace_id, span_id, flags = (int(part, 16) for part in parts)
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
 
 
 @contextmanager

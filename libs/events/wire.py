@@ -25,6 +25,7 @@ import msgspec
 from libs.events.appends import Heard
 from libs.events.entries import TENANT_CURE, Entry, is_tenant
 from libs.events.errors import Undecodable
+from libs.events.tracing import legible
 
 VALUE_BYTES_MAX = 1024 * 1024
 HEADER_BYTES_MAX = 8 * 1024
@@ -141,13 +142,20 @@ def outgoing(entry: Entry, *, previous: int, epoch: int) -> Outgoing:
 
 
 def envelope(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envelope:
-    """The CloudEvent in a record, whichever mode it came in; raises Undecodable naming the header that is wrong."""
+    """The CloudEvent in a record, whichever mode it came in; raises Undecodable naming the header that is wrong.
+
+    A traceparent that is broken, or comes twice, is left out: what happened does not wait for the tale of how.
+    """
     named: dict[str, str] = {}
+    parents: list[str] = []
     for number, (name, raw) in enumerate(headers):
         if number >= HEADERS_MAX:
             raise Undecodable("headers", f"more than {HEADERS_MAX}", "have its sender send fewer")
         lower = name.lower()
-        if not (lower.startswith("ce_") or lower in ("content-type", "traceparent")):
+        if lower == "traceparent":
+            parents.append((raw or b"").decode("ascii", "replace"))
+            continue
+        if not (lower.startswith("ce_") or lower == "content-type"):
             continue
         if lower in named:
             raise Undecodable(shown(name), "twice", "a header may come once only")
@@ -156,7 +164,6 @@ def envelope(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envel
     if len(data) > VALUE_BYTES_MAX:
         raise Undecodable("value", f"{len(data)} bytes", f"at most {VALUE_BYTES_MAX} are taken")
     content_type = named.pop("content-type", "")
-    traceparent = named.pop("traceparent", "")
     if content_type.lower().startswith(STRUCTURED):
         attributes, data = _structured(data)
     elif content_type.lower().startswith("application/cloudevents"):
@@ -165,7 +172,9 @@ def envelope(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envel
         attributes = {name[3:]: text for name, text in named.items()}
         if content_type:
             attributes["datacontenttype"] = content_type
-    if traceparent:
+    extension = attributes.pop("traceparent", "")
+    said = parents or [extension]
+    if traceparent := legible(said[0]) if len(said) == 1 else "":
         attributes["traceparent"] = traceparent
     found = Envelope(attributes, data)
     if found.text("specversion") != "1.0":

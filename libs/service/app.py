@@ -19,7 +19,7 @@ from libs.service.auth import OPEN_PATHS, Bearer, Verifier, is_open
 from libs.service.bodies import Bodies
 from libs.service.metrics import Metrics, Timed
 from libs.service.parameters import only_known
-from libs.service.telemetry import untraced
+from libs.service.telemetry import take_up_traces, untraced
 
 VERSION = "1"
 DESCRIPTION = """One service of Baton. Everything under `/v1/` needs a token (`Authorization: Bearer`).
@@ -44,6 +44,7 @@ def create_app(
     tracer_provider: TracerProvider | None = None,
 ) -> FastAPI:
     """The application of the service `name`. The framework's interactive pages are off: they load from elsewhere."""
+    take_up_traces()
     app = FastAPI(
         title=f"Baton {name}",
         version=VERSION,

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from opentelemetry import trace
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagators.textmap import CarrierT, Getter, default_getter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Scope
 
 from libs.service.auth import OPEN_PATHS
@@ -28,6 +31,22 @@ EXPORT_INTERVAL_MS = 500
 EXPORT_TIMEOUT_S = 2
 FLUSH_TIMEOUT_S = 1.5
 FILE_BYTES_MAX = 64 * 1024 * 1024
+
+
+class OneParent(TraceContextTextMapPropagator):
+    """W3C Trace Context. A traceparent that comes twice is none: nobody knows which of them is meant."""
+
+    def extract(
+        self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
+    ) -> Context:
+        if len(getter.get(carrier, "traceparent") or ()) > 1:
+            return context or Context()
+        return super().extract(carrier, context, getter)
+
+
+def take_up_traces() -> None:
+    """Requests to this process continue the traces that they come from. Baggage is not read: nobody here needs it."""
+    propagate.set_global_textmap(OneParent())
 
 
 class SpanFile(SpanExporter):

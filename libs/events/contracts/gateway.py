@@ -53,8 +53,8 @@ class WorkItemReported(Fact, frozen=True):
     """One delivery of an issue tracker. `item`: the issue's id at that host, None where the body names no issue.
 
     `tracker_at`: when it happened by the tracker's clock; several deliveries may share it. `updated_at`: when the issue
-    last changed, as the body says. `change`: the number of the tracker's changelog entry. `said`: which of key, summary,
-    status and assignee the body names (None: it was not noted). `gone`: the issue was deleted.
+    last changed, as the body says. `change`: the number of the tracker's changelog entry. `said`: which of key,
+    summary, status and assignee the body names (None: it was not noted). `gone`: the issue was deleted.
     """
 
     tracker: str
@@ -83,7 +83,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class WorkItemReconciled(Fact, frozen=True):
-    """The tracker was asked and its answer differed from what its deliveries had said: some were lost. The answer holds.
+    """The tracker was asked and its answer differed from what its deliveries had said: some were lost. It holds.
 
     `origin`: where the answer was read, at the instant `seen_at`. `updated_at`: when the issue last changed, as the
     answer says. `said`: see WorkItemReported. `gone`: the answer should have shown the issue and did not.
