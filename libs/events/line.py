@@ -43,7 +43,7 @@ TRANSIENT = (
     asyncpg.TransactionRollbackError,
 )
 """What may be otherwise at the next try."""
-DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """Whose fault it is not, who asked; asyncpg.DataError among them: a value that no column can hold."""
 DIVERGED = "BT004"  # SQLSTATE of a journal that is marked as diverged from its topic
 T = TypeVar("T")

@@ -21,6 +21,17 @@ def test_flawless_evidence_is_found_flawless() -> None:
     assert verdict.compared["accepted"] == 4
 
 
+def test_a_record_of_a_clock_ahead_is_parked_before_it_is_taken_and_released_by_an_operator() -> None:
+    world = flawless()
+    untaken = world.evidence.journals["notify"][-1]
+    parked = {"parked": str(untaken.id), "kind": "future"}
+    world.decide("tasks/listener", ("tasks.RecordParked", parked), cause=untaken)
+    world.decide("ops-1", ("tasks.ParkedRecordReleased", parked))
+    world.evidence.ledger = {str(row.id): row.data.decode() for row in world.evidence.journals["audit"]}
+    verdict = check(world.evidence)
+    assert not verdict.violations, str(verdict)
+
+
 def lose_an_entry(world: World) -> None:
     """The last one: positions and sequences show no gap."""
     world.evidence.journals["notify"].pop()

@@ -252,6 +252,27 @@ async def test_a_reaction_whose_value_no_column_can_hold_is_parked(database: Dat
         assert "errands.ThanksSaid" in [entry.type for entry in await service.journal.read(0, 100)]
 
 
+async def test_a_reaction_that_meets_a_connection_that_was_ended_is_tried_again(database: Database) -> None:
+    """The driver's own words, between the server's last message and the end of the connection."""
+    ended = [asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")]
+
+    def meets(fact: ErrandDone, entry: Entry, look: Look) -> list[Any]:
+        if ended:
+            raise ended.pop()
+        return []
+
+    service_ = replace(SERVICE, reactions=(Reaction("meets", (ErrandDone,), meets), *SERVICE.reactions))
+    async with errands(database, service_) as service:
+        errand = new_id()
+        await service.ask(GiveErrand(errand=errand, to="ann"))
+        await service.ask(FinishErrand(errand=errand))
+        with pytest.RaisesGroup(asyncpg.InternalClientError, flatten_subgroups=True):
+            await service.settle()
+        await service.settle()
+        assert service.parked.found == []
+        assert "errands.ThanksSaid" in [entry.type for entry in await service.journal.read(0, 100)]
+
+
 async def test_a_look_for_nothing_finds_the_rows_that_have_nothing_and_no_other(database: Database) -> None:
     def given(row: Promise | None, fact: ErrandGiven, entry: Entry) -> Promise:
         return Promise(fact.errand, fact.due_at)
