@@ -17,7 +17,7 @@ from opentelemetry import trace
 from libs.events.deciding import Asked, Command, Handle
 from libs.events.entries import Entry, Fact, derived_id, stream_id
 from libs.events.errors import CommandReused, VersionConflict
-from libs.events.journal import Append, Journal
+from libs.events.journal import Append, Journal, Loaded
 from libs.events.looking import DatabaseLooks
 from libs.events.service import Service
 from libs.events.tracing import link_current, traceparent
@@ -69,24 +69,38 @@ class Handler:
         self._last_position = 0
         self._queues: OrderedDict[UUID, asyncio.Lock] = OrderedDict()
 
-    async def ask(self, request: Request) -> Answer:
-        """The answer; raises Refusal, VersionConflict, CommandReused or Unavailable. Asking again changes nothing."""
+    async def load(self, requests: Sequence[Request]) -> list[Loaded | None]:
+        """What is on record about each, in one round trip, for `ask`; None where that is much."""
+        return await self._journal.load_many([(self.stream_of(request), request.command_id) for request in requests])
+
+    async def ask(self, request: Request, loaded: Loaded | None = None) -> Answer:
+        """The answer; raises Refusal, VersionConflict, CommandReused or Unavailable. Asking again changes nothing.
+
+        `loaded`: what `load` found a moment ago; it spares the first attempt a round trip.
+        """
         handle = self._handles[type(request.command)]
         digest = digest_of(request.command)
-        stream = stream_id(request.tenant, self._service.name, handle.decider.category, handle.key(request.command))
+        stream = self.stream_of(request)
         with _tracer.start_as_current_span(f"decide {type(request.command).__name__}") as span:
             async with self._queue(stream):
                 for attempt in range(1, ATTEMPTS_MAX + 1):
                     span.set_attribute("baton.attempt", attempt)
                     try:
-                        return await self._once(handle, stream, digest, request)
+                        return await self._once(handle, stream, digest, request, loaded)
                     except VersionConflict:
+                        loaded = None
                         if attempt == ATTEMPTS_MAX or request.expected is not None:
                             raise
         raise AssertionError("the last attempt either returned or raised")
 
-    async def _once(self, handle: Handle[Any, Any], stream: UUID, digest: bytes, request: Request) -> Answer:
-        known, entries = await self._journal.load(stream, request.command_id)
+    def stream_of(self, request: Request) -> UUID:
+        handle = self._handles[type(request.command)]
+        return stream_id(request.tenant, self._service.name, handle.decider.category, handle.key(request.command))
+
+    async def _once(
+        self, handle: Handle[Any, Any], stream: UUID, digest: bytes, request: Request, loaded: Loaded | None
+    ) -> Answer:
+        known, entries = loaded or await self._journal.load(stream, request.command_id)
         if known:
             return await self._first_result(digest, stream, request)
         version = entries[-1].version if entries else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,9 @@ __all__ = ["ANY", "HEARD_MAX", "Append", "Appended", "AsOf", "Head", "Heard", "H
 READERS_MAX = 4
 READ_ENTRIES_MAX = 10_000
 STREAM_ENTRIES_MAX = 50_000
+LOADED_ENTRIES_MAX = 100
+"""Of each stream, when many are loaded together."""
+Loaded = tuple[bool, list[Entry]]
 _log = logging.getLogger(__name__)
 
 _COLUMNS = """
@@ -49,6 +52,18 @@ _LOAD = f"""
 union all
 ({_COLUMNS} where decided and id = $2 and stream <> $1)
 """
+# The same for many at once; of a long stream more than the limit, so that it shows.
+_LOAD_MANY = f"""
+select k.o, e.*
+from unnest($1::uuid[], $2::uuid[]) with ordinality k (wanted, first, o)
+cross join lateral (
+  ({_COLUMNS} where decided and stream = k.wanted order by version limit $3 + 1)
+  union all
+  ({_COLUMNS} where decided and id = k.first and stream <> k.wanted)
+) e
+order by k.o, e.version
+"""
+_AT = f"{_COLUMNS} where position = any($1) order by position"
 _POSITION = "select position from journal.entries order by position desc limit 1"
 _FIND = """
 select last.position, last.version, last.noted_at, first.digest
@@ -172,14 +187,28 @@ class Journal:
         _check_stream(stream, rows)
         return _entries(rows)
 
-    async def load(self, stream: UUID, command_id: UUID) -> tuple[bool, list[Entry]]:
+    async def load(self, stream: UUID, command_id: UUID) -> Loaded:
         """(whether the command was accepted before, the stream's entries), in one round trip; then see `find`."""
         first = derived_id(command_id, "0")
         rows = await self._fetch(_LOAD, stream, first, STREAM_ENTRIES_MAX + 1)
         _check_stream(stream, rows)
-        entries = _entries(rows)
-        known = any(entry.id == first for entry in entries)
-        return known, [entry for entry in entries if entry.stream == stream]
+        return _loaded(stream, first, _entries(rows))
+
+    async def load_many(self, asked: Sequence[tuple[UUID, UUID]]) -> list[Loaded | None]:
+        """`load` for pairs of stream and command, in one round trip; None for more than LOADED_ENTRIES_MAX entries."""
+        firsts = [derived_id(command_id, "0") for _, command_id in asked]
+        found: list[list[Entry]] = [[] for _ in asked]
+        for row in await self._fetch(_LOAD_MANY, [stream for stream, _ in asked], firsts, LOADED_ENTRIES_MAX):
+            columns = dict(row)
+            found[columns.pop("o") - 1].append(Entry(**columns))
+        return [
+            _loaded(stream, first, entries) if len(entries) <= LOADED_ENTRIES_MAX else None
+            for (stream, _), first, entries in zip(asked, firsts, found, strict=True)
+        ]
+
+    async def at(self, positions: Collection[int]) -> dict[int, Entry]:
+        """The entries at these positions."""
+        return {entry.position: entry for entry in _entries(await self._fetch(_AT, list(positions)))}
 
     async def position(self) -> int:
         """The last position (0: empty), without the append lock."""
@@ -249,6 +278,10 @@ def _check_stream(stream: UUID, rows: Sequence[asyncpg.Record]) -> None:
         raise BatonError(
             f"stream {stream} has more than {STREAM_ENTRIES_MAX} entries; give its aggregate a narrower key"
         )
+
+
+def _loaded(stream: UUID, first: UUID, entries: Sequence[Entry]) -> Loaded:
+    return any(entry.id == first for entry in entries), [entry for entry in entries if entry.stream == stream]
 
 
 def _entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:

@@ -9,7 +9,6 @@ from: a fact that came first wins. Its id derives from timer, key, due instant a
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from libs.events.due import DueRow, Firing, Limit, Mark, Marks, RowMark, command
 from libs.events.entries import Entry
 from libs.events.errors import Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
-from libs.events.journal import Journal
+from libs.events.journal import Journal, Loaded
 from libs.events.leading import leading
 from libs.events.line import DATABASE_ERRORS
 from libs.events.projector import Projector
@@ -34,7 +33,7 @@ from libs.events.timers import Timer
 
 ROLE = "timekeeper"
 BATCH_ROWS_MAX = 500
-AT_ONCE_MAX = 32
+AT_ONCE_MAX = 256
 POLL_S_MIN = 0.05
 POLL_S_MAX = 0.5
 FOLD_WITHIN_S = 5.0
@@ -209,8 +208,8 @@ class Timekeeper:
         """Fire these in order; the position by which what came of it is on record."""
         last = 0
         with _tracer.start_as_current_span("fire timers", attributes={"baton.rows": len(firings)}):
-            for _, together in itertools.groupby(firings, key=lambda firing: firing.at):
-                last = max(last, await self._fire_together(list(together)))
+            for first in range(0, len(firings), AT_ONCE_MAX):
+                last = max(last, await self._fire_together(firings[first : first + AT_ONCE_MAX]))
         by_clock = [firing.at for firing in firings if not firing.limit.timeline]
         self.lateness_s = max(0.0, (reading.now - by_clock[-1]).total_seconds()) if by_clock else 0.0
         await self._projector.wait(max(last, await self._journal.position()), FOLD_WITHIN_S)
@@ -218,31 +217,44 @@ class Timekeeper:
         return last
 
     async def _fire_together(self, firings: Sequence[Firing]) -> int:
-        room = asyncio.Semaphore(AT_ONCE_MAX)
-
-        async def one(firing: Firing) -> int:
-            async with room:
-                return await self._fire_one(*firing)
-
+        """No two are about the same thing at different instants. They are loaded in one round trip and queue up for the
+        journal in their order (those that look at views may change places).
+        """
+        made = await self._journal.at({firing.due.since for firing in firings})
+        asked = [(firing, request) for firing in firings if (request := self._request(firing, made)) is not None]
+        loaded = await self._handler.load([request for _, request in asked])
         async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(one(firing)) for firing in firings]
-        return max(task.result() for task in asked)
+            fired = [
+                tasks.create_task(self._fire_one(firing, request, found))
+                for (firing, request), found in zip(asked, loaded, strict=True)
+            ]
+        return max((task.result() for task in fired), default=0)
 
-    async def _fire_one(self, timer: Timer, due: DueRow, limit: Limit) -> int:
+    def _request(self, firing: Firing, made: Mapping[int, Entry]) -> Request | None:
+        """The timer's command, which follows from the entry that made the row what it is."""
+        timer, due, limit = firing
         try:
-            answer = await self._handler.ask(
-                Request(
-                    command=timer.command(due.row),
-                    tenant=due.tenant,
-                    actor=f"{self._service.name}/{timer.name}",
-                    command_id=command_id(self._service.name, timer, due),
-                    at=due.row.due_at,
-                    expected=due.row.stream_version,
-                    confirmed=limit.confirmed,
-                    cause=await self._made(due),
-                    seen=due.since,
-                )
+            request = Request(
+                command=timer.command(due.row),
+                tenant=due.tenant,
+                actor=f"{self._service.name}/{timer.name}",
+                command_id=command_id(self._service.name, timer, due),
+                at=due.row.due_at,
+                expected=due.row.stream_version,
+                confirmed=limit.confirmed,
+                cause=made[due.since],
+                seen=due.since,
             )
+            self._handler.stream_of(request)  # a broken key shows here, where it harms no other row
+        except Exception:  # noqa: BLE001 - on record in the log; the row stays due, is set aside and said so
+            _log.exception("timer %s of %s failed", timer.name, due.key)
+            return None
+        return request
+
+    async def _fire_one(self, firing: Firing, request: Request, loaded: Loaded | None) -> int:
+        timer, due, _ = firing
+        try:
+            answer = await self._handler.ask(request, loaded)
         except VersionConflict:
             return 0  # a fact came first: the view folds it and, if it still waits, the row comes again
         except Refusal as refusal:
@@ -255,11 +267,6 @@ class Timekeeper:
             _log.exception("timer %s of %s failed", timer.name, due.key)  # it stays due, is set aside and said so
             return 0
         return answer.position
-
-    async def _made(self, due: DueRow) -> Entry:
-        """The entry that made the row what it is: what the timer's command follows from."""
-        (entry,) = await self._journal.read(due.since - 1, 1)
-        return entry
 
     async def _note_stuck(self, fired: Sequence[Firing]) -> None:
         """A row that is due exactly as before, with everything folded, would fire for ever: set aside, and said so."""
