@@ -150,8 +150,8 @@ class Clients:
                 await self._told.wait()
 
     async def wait_row(self, service: str, path: str, person: str) -> bool:
-        """Until this row can be read, or not in time: what came from a clock ahead waits for hours, and whether something
-        was lost is for the checker to say.
+        """Until this row can be read; whether it was in time. What came from a clock ahead waits for hours, and whether
+        something was lost is for the checker to say.
         """
         until = time.monotonic() + ROW_SECONDS_MAX
         while time.monotonic() < until:
