@@ -10,6 +10,8 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
+from itertools import islice
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -26,7 +28,11 @@ BATCH_EVENTS_MAX = 100
 ATTRIBUTE_CHARS_MAX = 200
 HTTP_PREFIX, KAFKA_PREFIX = "ce-", "ce_"
 REQUIRED = ("specversion", "id", "source", "type")
-READ = (*REQUIRED, "time", "timeline", "tenant", "datacontenttype")
+EXTENSIONS = ("timeline", "tenant")
+READ = (*REQUIRED, "time", *EXTENSIONS, "datacontenttype")
+NAMES_LOOKED_AT_MAX = 64
+NEARNESS = 0.8
+"""How alike (difflib's ratio) an extension is to one of ours when it is taken for that one misspelt."""
 CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
 Mode = Literal["structured", "binary", "batched"]
@@ -119,6 +125,7 @@ def _of_attributes(found: Mapping[str, Any], data: Any, prefix: str) -> InboundE
         faults.append(
             Fault(f"{prefix}specversion", shorten(texts["specversion"]), "only CloudEvents 1.0 are read here")
         )
+    faults += _misspelt(found, prefix)
     time, unreadable = _time(texts.get("time"), prefix)
     faults += unreadable
     if not _is_json(texts.get("datacontenttype", JSON).partition(";")[0].strip().lower()):
@@ -153,6 +160,17 @@ def _texts(found: Mapping[str, Any], prefix: str) -> tuple[dict[str, str], list[
         else:
             texts[name] = value
     return texts, faults
+
+
+def _misspelt(found: Mapping[str, Any], prefix: str) -> list[Fault]:
+    """Extensions of others are none of our business; one of ours that is misspelt must not be lost without a word."""
+    faults = []
+    for name in islice(found, NAMES_LOOKED_AT_MAX):
+        near = [] if name in READ else get_close_matches(name.lower(), EXTENSIONS, n=1, cutoff=NEARNESS)
+        if near:
+            cure = f"is not read here; did you mean {near[0]}? If not, leave it out"
+            faults.append(Fault(f"{prefix}{shorten(name)[1:-1]}", shorten(found[name]), cure))
+    return faults
 
 
 def _time(text: str | None, prefix: str) -> tuple[datetime | None, list[Fault]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from libs.events.entries import entity_id
-from libs.events.errors import BatonError, CommandReused, Unavailable
+from libs.events.errors import BatonError, CommandReused, Refusal, Unavailable
 from libs.events.handling import Answer, Request
 from libs.service.errors import Fault, WrongShape, shorten
 from services.gateway.channels.cloudevents import InboundEvent
@@ -17,6 +17,8 @@ from services.gateway.channels.translation import Inbound, occurred_at, translat
 from services.gateway.commands import AdvanceSource
 
 Result = Literal["accepted", "duplicate"]
+WATERMARK_AHEAD_MAX = timedelta(days=1)
+"""How far a source may promise beyond the domain clock's now: its clock and its day may be ahead of ours."""
 
 
 class Asker(Protocol):
@@ -106,18 +108,33 @@ class Intake:
         return translate(event, self._tenant)
 
     async def _ask(self, event: InboundEvent, inbound: Inbound) -> Taken:
+        now = self._now()
+        _require_reached(inbound, event.source, now)
         request = Request(
             command=inbound.command,
             tenant=self._tenant,
             actor=self._actor,
             command_id=inbound_id(self._tenant, event.source, event.id),
-            at=occurred_at(inbound, event.timeline, self._now()),
+            at=occurred_at(inbound, event.timeline, now),
         )
         try:
             answer = await self._asker.ask(request)
         except CommandReused as reused:
             raise EventReused(event, request.command_id) from reused
         return Taken(result_of(answer), inbound.subject, answer.position)
+
+
+def _require_reached(inbound: Inbound, source: str, now: datetime) -> None:
+    """A watermark only rises: one from the far future would judge every case of its source, and stay for good."""
+    command = inbound.command
+    if isinstance(command, AdvanceSource) and command.up_to > now + WATERMARK_AHEAD_MAX:
+        said, here = command.up_to.isoformat(), now.isoformat()
+        raise Refusal(
+            "source-ahead",
+            f"data.up_to={said}: {source} promises more than a day beyond {here}, the domain clock's now; send an "
+            "instant up to which all of it has been sent",
+            f"data.up_to={said}：来源 {source} 的水位超出领域时钟 {here} 一天以上；请发送已全部送达的时刻",
+        )
 
 
 def result_of(answer: Answer) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import assert_never
 
 import msgspec
@@ -14,6 +15,8 @@ from libs.events.errors import NotFound, Refusal
 from services.gateway.commands import CloseRequest, ReceiveRequest
 
 RequestFact = RequestReceived | RequestClosed
+DAY_MAX = timedelta(hours=25)
+"""A date means the end of its day: what happened on that day may be named so much earlier (clocks were set back)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def close(state: Request, command: CloseRequest, asked: Asked) -> Sequence[Reque
         )
     fact = RequestClosed(command.source, command.reference, command.outcome, command.timeline, command.happened_at)
     if state.closed is None:
+        _require_order(state.received, fact)
         return [fact]
     if _says_the_same(state.closed, fact):
         return []
@@ -80,6 +84,19 @@ def close(state: Request, command: CloseRequest, asked: Asked) -> Sequence[Reque
         f"{command.source} closed {command.reference} before, otherwise or at another instant; the first one stands",
         f"来源 {command.source} 之前已关闭 {command.reference}，结果或时间不同；以第一次为准",
     )
+
+
+def _require_order(received: RequestReceived, closed: RequestClosed) -> None:
+    if received.happened_at is None or closed.happened_at is None:
+        return
+    if closed.happened_at < received.happened_at - DAY_MAX:
+        opened, done = received.happened_at.isoformat(), closed.happened_at.isoformat()
+        raise Refusal(
+            "request-closed-too-early",
+            f"{closed.source} says that {closed.reference} was closed at {done}, and received it only at {opened}; "
+            "send when it was really closed",
+            f"来源 {closed.source} 称 {closed.reference} 于 {done} 关闭，但其收到时间为 {opened}；请发送真实的关闭时间",
+        )
 
 
 def _says_the_same(stands: RequestFact, said: RequestFact) -> bool:

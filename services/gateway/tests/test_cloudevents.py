@@ -114,6 +114,28 @@ def test_a_wrong_attribute_is_named(changes: dict[str, Any], field: str) -> None
     assert [fault.field for fault in caught.value.faults] == [field]
 
 
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [("timline", "timeline"), ("Timeline", "timeline"), ("time-line", "timeline"), ("tennant", "tenant")],
+)
+def test_an_extension_of_ours_that_is_misspelt_is_answered_with_the_one_that_was_meant(
+    misspelt: str, meant: str
+) -> None:
+    with pytest.raises(WrongShape, match=f"did you mean {meant}"):
+        cloudevents.read_structured(_body(**{misspelt: "crm"}))
+
+
+def test_a_kafka_record_with_a_misspelt_extension_is_not_read_without_it() -> None:
+    with pytest.raises(WrongShape) as caught:
+        cloudevents.read_foreign(_record([*KAFKA, *AS_JSON, ("ce_timline", b"crm")], DATA))
+    assert [(fault.field, fault.value) for fault in caught.value.faults] == [("ce_timline", "'crm'")]
+
+
+@pytest.mark.parametrize("name", ["timezone", "timestamp", "partitionkey", "tracestate", "sequence", "dataschema"])
+def test_an_extension_of_others_is_none_of_our_business(name: str) -> None:
+    assert cloudevents.read_structured(_body(**{name: "x"})) == AS_READ
+
+
 def test_every_fault_is_named_at_once() -> None:
     with pytest.raises(WrongShape) as caught:
         cloudevents.read_structured(b'{"specversion": "1.0"}')

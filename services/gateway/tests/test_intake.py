@@ -13,7 +13,7 @@ from libs.events.handling import Answer, Request, digest_of
 from libs.events.testing import MemoryService, instant
 from libs.service.errors import Fault, WrongShape
 from services.gateway.channels.cloudevents import InboundEvent
-from services.gateway.channels.intake import Intake, Taken, inbound_id
+from services.gateway.channels.intake import WATERMARK_AHEAD_MAX, Intake, Taken, inbound_id
 from services.gateway.main import SERVICE
 from services.gateway.views.requests import REQUESTS
 
@@ -117,6 +117,16 @@ async def test_a_watermark_is_taken_after_all_that_came_before_it_and_before_the
     mark = _event("mark", "source.advanced", {"up_to": "2026-03-01T00:00:00Z"})
     await _intake(memory).take_all([_placed("1"), _placed("2"), mark, _placed("3")])
     assert memory.types == ["RequestReceived", "RequestReceived", "SourceAdvanced", "RequestReceived"]
+
+
+async def test_a_watermark_from_the_far_future_is_refused_and_harms_no_neighbour() -> None:
+    memory = Memory()
+    ahead = _event("ahead", "source.advanced", {"up_to": "2126-03-02T00:00:00Z"})
+    tomorrow = _event("tomorrow", "source.advanced", {"up_to": (NOW + WATERMARK_AHEAD_MAX).isoformat()})
+    results = await _intake(memory).take_all([_placed("1"), ahead, _placed("2"), tomorrow])
+    assert _short(results) == ["accepted", Refusal, "accepted", "accepted"]
+    with pytest.raises(Refusal, match=r"data\.up_to=2126-03-02.*2026-03-02"):
+        await _intake(memory).take(ahead)
 
 
 async def test_a_batch_that_was_cut_off_is_sent_again_as_a_whole() -> None:

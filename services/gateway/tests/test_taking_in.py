@@ -57,6 +57,21 @@ def test_another_instant_of_the_same_close_is_a_contradiction_and_not_a_duplicat
     given(request.REQUEST, received).when(take, moved, by="crm-1", at=late).refused("request-received-before")
 
 
+def test_a_close_from_before_the_request_is_a_contradiction_and_its_own_day_is_not() -> None:
+    placed = instant("2018-05-06T23:59:59+00:00")
+    received = RequestReceived("crm", "STORY1", "complaint", "quality", "t", {"a": "b"}, happened_at=placed)
+    early = CLOSE.model_copy(update={"happened_at": instant("1990-05-06T23:59:59+00:00")})
+    refused = given(request.REQUEST, received).when(finish, early, by="crm-1", at=AT)
+    assert "1990-05-06" in refused.refused("request-closed-too-early").en
+    noon = instant("2018-05-06T12:00:00+00:00")
+    same_day = CLOSE.model_copy(update={"happened_at": noon})
+    closed = RequestClosed("crm", "STORY1", "done", happened_at=noon)
+    given(request.REQUEST, received).when(finish, same_day, by="crm-1", at=AT).then(closed)
+    given(request.REQUEST, RECEIVED).when(finish, early, by="crm-1", at=AT).then(
+        RequestClosed("crm", "STORY1", "done", happened_at=early.happened_at)
+    )
+
+
 def test_a_request_of_an_import_is_not_closed_by_the_clock_on_the_wall() -> None:
     imported = RequestReceived("crm", "STORY1", "complaint", "quality", "t", {}, timeline="crm")
     given(request.REQUEST, imported).when(finish, CLOSE, by="crm-1", at=AT).refused("request-timeline")
