@@ -86,7 +86,7 @@ async def history(
     lines = await _lines(doors, identity.tenant, case_id)
     if not lines:
         raise _unknown(case)
-    names = await _names(doors, identity.tenant, lines)
+    names = await _names(doors, identity.tenant, lines, as_of or occurred_until)
     told = tell(lines, Asked(doors.now(), as_of, occurred_until, names))
     entries, following = _cut(told.entries, limit, cursor)
     return _answer(case_id, row, told, as_of, occurred_until, final, entries, following)
@@ -172,13 +172,19 @@ async def _lines(doors: Doors, tenant: str, case_id: UUID) -> list[LedgerRow]:
     )
 
 
-async def _names(doors: Doors, tenant: str, lines: list[LedgerRow]) -> dict[str, str]:
-    """Names of the people who acted; a service's own acts have a slash in their actor."""
+async def _names(doors: Doors, tenant: str, lines: list[LedgerRow], then: datetime | None) -> dict[str, str]:
+    """Names of the people who acted, as they were then; a service's own acts have a slash in their actor.
+
+    Whoever was not registered by then (an import of older facts) is called by today's name.
+    """
+    moments = (None,) if then is None else (await doors.reader.moment(then), None)
     names: dict[str, str] = {}
     for actor in sorted({line.actor for line in lines if "/" not in line.actor}):
-        person = await doors.reader.row(PEOPLE, actor, tenant=tenant)
-        if person is not None:
-            names[actor] = person.name
+        for moment in moments:
+            person = await doors.reader.row(PEOPLE, actor, tenant=tenant, at=moment)
+            if person is not None:
+                names[actor] = person.name
+                break
     return names
 
 

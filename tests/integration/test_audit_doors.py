@@ -146,6 +146,22 @@ async def test_a_replay_of_the_journal_tells_what_the_door_tells(audit: Standing
     assert told["legs_minutes"] == [30, 20, 30]
 
 
+async def test_who_acted_is_called_as_they_were_called_then(audit: Standing) -> None:
+    then = (await audit.parts.journal.read(0, 100))[-1].noted_at.isoformat()
+    married = PersonJoined("prod-1", "王工", "production", "engineer")
+    await audit.parts.journal.hear([heard(101, married, "11:00", "ops-1", subject=PEOPLE_KEY)])
+    await _everybody_announced(audit, "12:00")
+    long_ago = at("11:00").isoformat()  # nobody was registered here by then: facts of an import
+    for query, name in (
+        ({"as_of": then}, "李工"),
+        ({"occurred_until": then}, "李工"),
+        ({}, "王工"),
+        ({"as_of": long_ago}, "王工"),
+    ):
+        told = (await _history(audit, **query)).json()
+        assert {entry["who"]["name"] for entry in told["entries"] if entry["who"]["actor"] == "prod-1"} == {name}, query
+
+
 async def test_entries_come_in_pages_and_the_rest_is_about_the_whole_case(audit: Standing) -> None:
     seen: list[str] = []
     query = {"limit": "3"}

@@ -32,6 +32,7 @@ READ = LANGUAGE.types_of(
 class Asked:
     """What a history is about. `as_of`: what was on record then; `occurred_until`: what had happened by then.
 
+    With `occurred_until`, holder and state follow the order in which things happened, as the legs always do.
     `now`: where the last leg of a case that is not over ends. `names` of actors by staff code.
     """
 
@@ -128,9 +129,11 @@ def tell(lines: Iterable[LedgerRow], asked: Asked) -> History:
         if line.type in READ
     ]
     legs = case_legs(_turns(facts), _end(known, facts, asked).astimezone(UTC))
+    # Who asks what had happened gets the outcome of what happened last; else what was learnt last counts, as it did.
+    told = facts if asked.occurred_until is None else sorted(facts, key=lambda found: found[0].occurred_at)
     return History(
-        holder=_holder(facts),
-        state=_state(facts) if known else None,
+        holder=_holder(told),
+        state=_state(told) if known else None,
         legs=_legs(legs),
         legs_minutes=legs_minutes(legs),
         breaches=_breaches(facts),

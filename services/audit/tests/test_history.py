@@ -182,6 +182,21 @@ def test_a_fact_learnt_late_is_in_what_had_happened_but_not_in_what_was_known() 
     assert _types(_told(audit, as_of=at("12:00"), occurred_until=at("08:00"))) == []
 
 
+def test_of_what_had_happened_the_last_to_happen_counts_and_of_what_was_known_the_last_to_be_learnt() -> None:
+    audit = MemoryService(SERVICE)
+    audit.hear(OPENED, subject=CASE, at=at("09:00"))
+    audit.hear(HandoffAccepted(2, "purchasing"), subject=CASE, at=at("12:00"))
+    audit.hear(CaseClosed("done"), subject=CASE, at=at("13:00"))
+    audit.hear(HandoffAccepted(1, "production"), subject=CASE, at=at("10:00"))  # learnt after 13:00
+    audit.hear(ConflictOpened(("production", "purchasing"), 3), subject=CASE, at=at("11:00"))
+    happened = _told(audit, occurred_until=at("14:00"))
+    assert (happened.holder, happened.state) == ("purchasing", "closed")
+    before = _told(audit, occurred_until=at("11:30"))
+    assert (before.holder, before.state) == ("production", "conflict")
+    known = _told(audit)
+    assert (known.holder, known.state) == ("production", "conflict")
+
+
 def test_a_breach_that_was_none_is_shown_as_withdrawn() -> None:
     audit = MemoryService(SERVICE)
     for fact in (OPENED, BREACH, BreachWithdrawn(CLOCK, "answer", "complaint-answer", at("11:40"), at("11:39"))):
