@@ -55,7 +55,7 @@ def parse_instant(text: str, field: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as wrong:
-        raise PlatformError(f"{field} {text!r} is no instant ({wrong}): write 2026-11-02T11:40:00+08:00") from wrong
+        raise PlatformError(f"{field} {text!r} is no instant: write 2026-11-02T11:40:00+08:00") from wrong
     if instant.tzinfo is None:
         raise PlatformError(f"{field} {text!r} lacks a zone: write 2026-11-02T11:40:00+08:00 or …Z")
     return instant

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from cli.platform import AsJson, PortBase, Traces
 from cli.rebuild import check_everything
@@ -67,10 +68,10 @@ def demo(
         told["legs_minutes"] = history["legs_minutes"]
         if real_input:
             told["verdicts"] = _import_all(doors, platform, progress)
-        with progress.step("rebuilding every read model of every service beside the live one"):
+        with progress.step("rebuilding every read model of every service beside the live one") as advance:
             told["rebuilt"] = [
                 {"service": r.service, "view": r.view, "rows": r.rows, "equal": not r.differing}
-                for r in check_everything(platform)
+                for r in check_everything(platform, advance)
             ]
         wait_rest(doors)
         run_on(doors)
@@ -134,15 +135,30 @@ def _import_all(doors: Doors, platform: Platform, progress: Progress) -> list[di
 
 
 def _import(doors: Doors, platform: Platform, source: str, progress: Progress) -> imports.Verdict:
-    with progress.step(f"importing {source}") as advance:
-        match source:
-            case "boston311":
-                return imports.import_boston(doors, advance)
-            case "northwind":
-                return imports.import_northwind(doors, advance)
-            case "jira":
-                return imports.import_jira(doors, issuer.secret(platform.secrets.keys, "jira"), advance)
+    match source:
+        case "boston311":
+            return imports.import_boston(doors, progress)
+        case "northwind":
+            return imports.import_northwind(doors, progress)
+        case "jira":
+            return imports.import_jira(doors, issuer.secret(platform.secrets.keys, "jira"), progress)
     raise PlatformError(f"there is no source {source!r}: choose boston311, northwind or jira")
+
+
+def verdict_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
+    """A line for each figure of each source, ours beside the source's own."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("source", "figure"):
+        table.add_column(column)
+    for column in ("ours", "theirs"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for verdict in verdicts:
+        for figure, ours in verdict["ours"].items():
+            theirs = verdict["theirs"].get(figure)
+            said = "equal" if ours == theirs else "DIFFERS"
+            table.add_row(verdict["source"], figure.replace("_", " "), str(ours), str(theirs), said)
+    return table
 
 
 def _print(platform: Platform, told: dict[str, Any], as_json: bool) -> None:
@@ -152,9 +168,10 @@ def _print(platform: Platform, told: dict[str, Any], as_json: bool) -> None:
     width = None if sys.stdout.isatty() else PLAIN_COLUMNS
     say = Console(highlight=False, markup=False, width=width).print
     say(f"\nStory “{told['story']}” came out: {len(told['checks'])} checks, legs in minutes {told['legs_minutes']}")
-    for verdict in told.get("verdicts", []):
-        ours, theirs = list(verdict["ours"].values()), list(verdict["theirs"].values())
-        say(f"{verdict['source']:10} {list(verdict['ours'])}  ours {ours}  theirs {theirs}")
+    if verdicts := told.get("verdicts"):
+        say("\nReal input, what we found beside what the source itself says:")
+        say(verdict_table(verdicts))
+        say("")
     rebuilt = told["rebuilt"]
     equal = sum(view["equal"] for view in rebuilt)
     rows = sum(view["rows"] for view in rebuilt)

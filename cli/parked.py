@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
 from cli.platform import AsJson
 from infra.local import Platform, PlatformError, state_dir
-from infra.local.doors import open_doors
+from infra.local.doors import Doors, open_doors
 
+REFERENCES_MAX = 100
+"""Cases whose references are looked up for one list."""
+AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
+UNKNOWN = "–"
 app = typer.Typer(help="What was set aside with its reason: list, retry, drop. 被搁置的记录。")
 Person = Annotated[str, typer.Option(help="who does it; it is put on record")]
 PartName = Annotated[str, typer.Argument(help="the service")]
@@ -33,12 +40,65 @@ def list_parked(
         found: list[dict[str, Any]] = [
             {"service": name, **row} for name in names for row in ops.rows(name, "/v1/parked")
         ]
+        references = {} if as_json else _references(doors, found)
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
+    if found:
+        print(f"{'service':10} {'id':36} {'state':8} {'kind':10} {'age':>7} {'case':12} key and reason")
     for row in found:
-        print(f"{row['service']:10} {row['id']} {row['state']:8} {row['kind']:10} {row['key']} {row['reason']}")
+        case = references.get(_subject(row), UNKNOWN)
+        age = _age(datetime.now(UTC) - datetime.fromisoformat(row["parked_at"]))
+        print(
+            f"{row['service']:10} {row['id']} {row['state']:8} {row['kind']:10} {age:>7} {case:12} "
+            f"{row['key']} {row['reason']}"
+        )
     print(f"{len(found)} set aside")
+
+
+def _subject(row: Mapping[str, Any]) -> str:
+    """The case that a record is about, as far as that can be told; of what nobody can read, from its key."""
+    if row["subject"] is not None:
+        return str(row["subject"])
+    _, _, subject = row["key"].rpartition(":")
+    try:
+        return str(UUID(subject))
+    except ValueError:
+        return ""
+
+
+def _references(doors: Doors, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the sources call these cases, by the case's id; without those that nobody here knows."""
+    ops = doors.as_("ops", "baton-cli")
+    references: dict[str, str] = {}
+    for subject in sorted({_subject(row) for row in found} - {""})[:REFERENCES_MAX]:
+        for service, path in (("gateway", "/v1/requests"), ("tasks", "/v1/cases")):
+            try:
+                references[subject] = ops.get(service, f"{path}/{subject}")["row"]["reference"]
+                break
+            except (PlatformError, KeyError):
+                continue  # the service does not know it, is away, or was not started: the list is shown without it
+    return references
+
+
+def _age(since: timedelta) -> str:
+    seconds = max(0, int(since.total_seconds()))
+    return next((f"{seconds // unit} {name}" for unit, name in AGES if seconds >= unit), f"{seconds} s")
+
+
+def _mended(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except json.JSONDecodeError as wrong:
+        where = f"line {wrong.lineno}, column {wrong.colno}"
+        raise PlatformError(
+            f"--mended {path}: it is no JSON ({where}); give the data that the record should have"
+        ) from wrong
+    except UnicodeDecodeError as wrong:
+        raise PlatformError(f"--mended {path}: it is no text in UTF-8; give a file with JSON in it") from wrong
+    except OSError as wrong:
+        what = "there is no such file" if isinstance(wrong, FileNotFoundError) else "it cannot be read"
+        raise PlatformError(f"--mended {path}: {what}; give a readable file with JSON in it") from wrong
 
 
 @app.command("retry")
@@ -51,10 +111,7 @@ def retry(
     """Take it again, mended or as it came; what waited behind it follows in order. 重试。"""
     body: dict[str, Any] = {}
     if mended is not None:
-        try:
-            body["data"] = json.loads(mended.read_text("utf-8"))
-        except (OSError, ValueError) as wrong:
-            raise PlatformError(f"--mended {mended}: {wrong}; give a readable file with JSON in it") from wrong
+        body["data"] = _mended(mended)
     _act(service, parked, person, "retry", body)
 
 

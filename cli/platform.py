@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.standing import Standing, standing
+from cli.standing import COLUMNS, Standing, standing
 from infra.local import Platform, PlatformError, state_dir, supervisor
 from infra.local.parts import Part
 from infra.local.platform import REAL_CLOCK, Wishes, project_root
@@ -102,13 +102,22 @@ def reset() -> None:
 def start(part: Annotated[str, typer.Argument(help="a service, kafka or postgres")]) -> None:
     """Start one part that was stopped. 启动某一部分。"""
     found = _part(part)
+    was = found.running
     found.start()
     found.wait_ready()
+    print(f"{part} {'was running' if was else 'is started'}, and is ready: process {found.pid}")
 
 
 def stop(part: Annotated[str, typer.Argument(help="a service, kafka or postgres")]) -> None:
     """Stop one part; it stays stopped until it is started. 停止某一部分。"""
-    _part(part).stop()
+    found = _part(part)
+    was = found.running
+    gently = found.stop()
+    if was is None:
+        print(f"{part} was not running; it stays stopped until `baton start {part}`")
+    else:
+        how = "is stopped" if gently else "had to be killed, since it did not end in time"
+        print(f"{part} {how} (process {was.pid}); it stays stopped until `baton start {part}`")
 
 
 def _part(name: str) -> Part:
@@ -141,7 +150,7 @@ def _check_clock(clock: str) -> None:
     try:
         zoned = datetime.fromisoformat(instant).tzinfo is not None
     except ValueError as wrong:
-        raise PlatformError(f"--clock {clock!r} is no instant ({wrong}): {cure}") from wrong
+        raise PlatformError(f"--clock {clock!r} is no instant: {cure}") from wrong
     if not zoned:
         raise PlatformError(f"--clock {clock!r} lacks a zone: {cure}")
 
@@ -161,8 +170,10 @@ def _tail(path: Path, lines: int, follow: bool) -> None:
 
 def _print(found: Standing) -> None:
     table = Table(box=None, pad_edge=False)
-    for column in ("part", "address", "pid", "ready", "restarts"):
+    for column in COLUMNS:
         table.add_column(column)
     for row in found.rows():
         table.add_row(*row)
     Console().print(table)
+    for remark in found.remarks():
+        print(remark)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 import json
+from collections.abc import Callable
 from typing import Annotated
 
 import asyncpg
@@ -13,6 +15,7 @@ import typer
 
 from cli.platform import AsJson
 from infra.local import Platform, PlatformError, state_dir
+from infra.local.progress import Advance
 from libs.events import rebuilding
 from libs.events.journal import Journal
 from libs.events.rebuilding import Rebuilt
@@ -51,9 +54,19 @@ def rebuild(
         raise PlatformError("; ".join(f"{r.service}.{r.view} differs at {', '.join(r.differing)}" for r in differing))
 
 
-def check_everything(platform: Platform) -> list[Rebuilt]:
+def check_everything(platform: Platform, advance: Advance) -> list[Rebuilt]:
     """Every view of every service, compared with its journal."""
-    return [r for name in platform.services for r in asyncio.run(_of_service(platform, name, None, check=True))]
+    total = sum(len(declared(name).views) for name in platform.services)
+    numbers = itertools.count(1)
+
+    def compared() -> None:
+        advance(next(numbers), total)
+
+    return [
+        result
+        for name in platform.services
+        for result in asyncio.run(_of_service(platform, name, None, check=True, done=compared))
+    ]
 
 
 def declared(name: str) -> Service:
@@ -62,13 +75,20 @@ def declared(name: str) -> Service:
     return service
 
 
-async def _of_service(platform: Platform, name: str, view: str | None, check: bool) -> list[Rebuilt]:
+async def _of_service(
+    platform: Platform, name: str, view: str | None, check: bool, done: Callable[[], None] = lambda: None
+) -> list[Rebuilt]:
     service, dsn = declared(name), platform.databases[name].url
     journal = await Journal.open(dsn, service=name)
     pool = await asyncpg.create_pool(dsn, min_size=1, max_size=2, command_timeout=STATEMENT_SECONDS_MAX)
     try:
         do = rebuilding.check if check else rebuilding.replace
-        return [await do(service, found, journal, pool) for found in service.views if view in (None, found.name)]
+        results: list[Rebuilt] = []
+        for found in service.views:
+            if view in (None, found.name):
+                results.append(await do(service, found, journal, pool))
+                done()
+        return results
     finally:
         await journal.close()
         pool.terminate()

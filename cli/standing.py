@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from infra.local import Platform, supervisor
+from infra.local import Platform, PlatformError, supervisor
+from infra.local.doors import open_doors
+from infra.local.parts import Part
 from infra.local.ports import HOST
+from infra.local.services import Service
 
 ASKED_AT_ONCE = 12
+COLUMNS = ("part", "address", "pid", "ready", "parked", "restarts")
 
 
 @dataclass(frozen=True)
 class PartStanding:
+    """`why`: the first reason why it is not ready; "" when it is, or was stopped. `attention`: what works, but not
+    without a person. `parked`: None where nothing can be parked, or nobody answers.
+    """
+
     name: str
     address: str
     pid: int | None
     ready: bool
     restarts: int
-    trouble: str
+    why: str = ""
+    parked: int | None = None
+    attention: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,14 +38,30 @@ class Standing:
     platform: Platform
     parts: tuple[PartStanding, ...]
     supervisor_pid: int | None
+    clock: str | None
+    """What instant it is for the services, as the first of them says that is ready."""
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         for part in self.parts:
             state = "yes" if part.ready else "no" if part.pid else "down"
-            yield part.name, part.address, str(part.pid or "–"), part.trouble or state, str(part.restarts)
+            parked = "–" if part.parked is None else str(part.parked)
+            yield part.name, part.address, str(part.pid or "–"), state, parked, str(part.restarts)
+
+    def remarks(self) -> Iterator[str]:
+        """What stands below the table: why a part is not ready, what needs a person, what instant it is."""
+        for part in self.parts:
+            if part.why:
+                yield f"{part.name} is not ready: {part.why}"
+            for what in part.attention:
+                yield f"{part.name} needs a person: {what}"
+        if self.supervisor_pid is None and any(part.pid for part in self.parts):
+            yield "nobody starts again what dies: `baton down`, then `baton up`"
+        if self.clock is not None:
+            yield f"domain clock: {self.clock}"
 
     def for_programs(self) -> dict[str, Any]:
-        """The shape that `baton status --json` promises; database addresses carry their passwords."""
+        """The shape that `baton status --json` promises; database addresses carry the passwords
+        of the service's own role and of the reader, never that of the owner."""
         by_name = {part.name: part for part in self.parts}
         platform, kafka, postgres = self.platform, by_name["kafka"], by_name["postgres"]
         return {
@@ -50,6 +76,8 @@ class Standing:
                     "pid": by_name[name].pid,
                     "ready": by_name[name].ready,
                     "restarts": by_name[name].restarts,
+                    "parked": by_name[name].parked,
+                    "why": by_name[name].why,
                 }
                 for name, service in platform.services.items()
             ],
@@ -71,7 +99,6 @@ class Standing:
                         "name": database.name,
                         "url": database.url,
                         "reader_url": database.reader_url,
-                        "owner_url": database.owner_url,
                     }
                     for name, database in platform.databases.items()
                 },
@@ -89,29 +116,69 @@ def _page(platform: Platform, by_name: dict[str, PartStanding]) -> dict[str, Any
 
 def standing(platform: Platform) -> Standing:
     parts = platform.parts
+    restarts = supervisor.told(platform.state)
+    watcher = supervisor.running(platform.state)
+
+    def look(name: str) -> PartStanding:
+        watched = restarts.get(name, supervisor.Watched())
+        return _part(platform, name, parts[name], watched)
+
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        ready = dict(
-            zip(parts, pool.map(lambda part: part.running is not None and part.ready(), parts.values()), strict=True)
-        )
+        found = tuple(pool.map(look, parts))
+    return Standing(platform, found, watcher.pid if watcher else None, _clock(platform, found))
+
+
+def _part(platform: Platform, name: str, part: Part, watched: supervisor.Watched) -> PartStanding:
     addresses = {
         "kafka": platform.kafka.bootstrap,
         "postgres": platform.postgres.address,
         "zipkin": platform.zipkin.url,
     }
-    told = supervisor.told(platform.state)
-    watcher = supervisor.running(platform.state)
-    return Standing(
-        platform,
-        tuple(
-            PartStanding(
-                name,
-                addresses.get(name) or f"http://{HOST}:{part.port}",
-                part.pid,
-                ready[name],
-                told[name].restarts if name in told else 0,
-                told[name].trouble if name in told else "",
-            )
-            for name, part in parts.items()
-        ),
-        watcher.pid if watcher else None,
+    address, pid = addresses.get(name) or f"http://{HOST}:{part.port}", part.pid
+    if pid is None:
+        return PartStanding(name, address, None, False, watched.restarts, watched.trouble or _died(part))
+    if not isinstance(part, Service):
+        ready = part.ready()
+        why = "" if ready else f"it does not answer; `baton logs {name}`"
+        return PartStanding(name, address, pid, ready, watched.restarts, why)
+    told = part.readiness()
+    if told is None:
+        return PartStanding(name, address, pid, False, watched.restarts, f"it does not answer; `baton logs {name}`")
+    attention = tuple(f"{what}: {text}" for what, text in told["attention"].items())
+    parked = told["lags"].get("parked")
+    return PartStanding(
+        name,
+        address,
+        pid,
+        told["ready"],
+        watched.restarts,
+        "" if told["ready"] else _why(told),
+        None if parked is None else int(parked),
+        attention,
     )
+
+
+def _died(part: Part) -> str:
+    return f"it has died; `baton logs {part.name}` says of what" if part.wanted else ""
+
+
+def _why(told: Mapping[str, Any]) -> str:
+    """The first reason: what is down, else what is too far behind."""
+    reasons = [f"{what}: {text}" for what, text in told["down"].items()]
+    late = {what: lag for what, lag in told["lags"].items() if lag > told["lag_max"]}
+    reasons += [f"{what} is {lag:.0f} behind, more than {told['lag_max']}" for what, lag in late.items()]
+    more = f" (and {len(reasons) - 1} more: /readyz)" if len(reasons) > 1 else ""
+    return reasons[0] + more if reasons else "it does not say why; see /readyz"
+
+
+def _clock(platform: Platform, parts: tuple[PartStanding, ...]) -> str | None:
+    """What the first service says that is ready; None when there is none, or it does not say."""
+    ready = next((part.name for part in parts if part.ready and part.name in platform.services), None)
+    if ready is None:
+        return None
+    try:
+        with open_doors(platform) as doors:
+            told = doors.as_("ops", "baton-cli").get(ready, "/v1/clock")
+    except PlatformError:
+        return None  # it has gone since it was asked: the table says so next time
+    return f"{told['now']} {'held' if told['held_at'] else 'running'}"

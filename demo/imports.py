@@ -12,6 +12,7 @@ from demo.sources import boston, jira, northwind
 from demo.sources.cloudevent import CloudEvent
 from infra.local.doors import Doors
 from infra.local.errors import PlatformError
+from infra.local.progress import Progress
 from infra.local.rest import wait_rest
 
 BATCH_EVENTS = 100
@@ -66,10 +67,9 @@ def send_jira(doors: Doors, secret: str, advance: Advance) -> dict[str, int]:
     return counts
 
 
-def import_boston(doors: Doors, advance: Advance) -> Verdict:
+def import_boston(doors: Doors, progress: Progress) -> Verdict:
     """Boston's requests as cases, and how many were solved by the target that the city had set."""
-    send_events(doors, boston.SOURCE, boston.events(), advance)
-    wait_rest(doors)
+    _send_and_rest(doors, boston.SOURCE, boston.events(), progress)
     cases, clocks = _cases(doors, boston.TEMPLATE), _clocks(doors, boston.SOURCE)
     closed = [case for case in cases if case["state"] == "closed"]
     judged = [clocks[case["case_id"]] for case in closed if case["case_id"] in clocks]
@@ -83,10 +83,9 @@ def import_boston(doors: Doors, advance: Advance) -> Verdict:
     return Verdict(boston.SOURCE, ours, boston.verdicts()._asdict())
 
 
-def import_northwind(doors: Doors, advance: Advance) -> Verdict:
+def import_northwind(doors: Doors, progress: Progress) -> Verdict:
     """Northwind's orders as cases, and how many were delivered after the day on which they were required."""
-    send_events(doors, northwind.SOURCE, northwind.events(), advance)
-    wait_rest(doors)
+    _send_and_rest(doors, northwind.SOURCE, northwind.events(), progress)
     cases, clocks = _cases(doors, "order"), _clocks(doors, northwind.SOURCE)
     shipped = [case for case in cases if case["state"] == "closed"]
     ours = {
@@ -98,10 +97,14 @@ def import_northwind(doors: Doors, advance: Advance) -> Verdict:
     return Verdict(northwind.SOURCE, ours, northwind.verdicts()._asdict())
 
 
-def import_jira(doors: Doors, secret: str, advance: Advance) -> Verdict:
+def import_jira(doors: Doors, secret: str, progress: Progress) -> Verdict:
     """Jira's bodies, posted twice: each is accepted once, and the issues that they name are the work items."""
-    first, again = (send_jira(doors, secret, advance) for _ in range(2))
-    wait_rest(doors)
+    with progress.step("jira: sending its webhooks") as advance:
+        first = send_jira(doors, secret, advance)
+    with progress.step("jira: sending them once more, as it does when it is not sure") as advance:
+        again = send_jira(doors, secret, advance)
+    with progress.step("jira: waiting until every service has taken them in") as advance:
+        wait_rest(doors, advance=advance)
     items = list(doors.as_("ops", OPERATOR).rows("gateway", "/v1/work-items"))
     ours = {
         "accepted": first["accepted"] + again["accepted"],
@@ -109,6 +112,15 @@ def import_jira(doors: Doors, secret: str, advance: Advance) -> Verdict:
         "work_items": len(items),
     }
     return Verdict("jira", ours, jira.verdicts()._asdict())
+
+
+def _send_and_rest(doors: Doors, source: str, events: Sequence[CloudEvent], progress: Progress) -> None:
+    with progress.step(f"{source}: sending its events") as advance:
+        send_events(doors, source, events, advance)
+    with progress.step(
+        f"{source}: waiting until every service has heard, judged and folded them, in entries"
+    ) as advance:
+        wait_rest(doors, advance=advance)
 
 
 def _cases(doors: Doors, template: str) -> list[Any]:

@@ -7,7 +7,7 @@ in a row, the same both times.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -53,13 +53,21 @@ def unrest(services: Mapping[str, Positions]) -> list[str]:
     return found
 
 
-def wait_rest(doors: Doors, seconds_max: float = REST_SECONDS_MAX) -> dict[str, Positions]:
-    """The positions at rest. Raises PlatformError with what still moves after `seconds_max`."""
+def wait_rest(
+    doors: Doors, seconds_max: float = REST_SECONDS_MAX, advance: Callable[[int, int], None] | None = None
+) -> dict[str, Positions]:
+    """The positions at rest. Raises PlatformError with what still moves after `seconds_max`.
+
+    `advance` is told how many of all entries are folded and reacted to, while that grows.
+    """
     deadline = time.monotonic() + seconds_max
     before: dict[str, Positions] = {}
     while True:
         now = positions(doors)
         moving = unrest(now)
+        if advance is not None:
+            done = sum(min(at["folded"], at["reacted"], at["position"]) for at in now.values())
+            advance(done, sum(at["position"] for at in now.values()))
         if not moving and _marks(now) == _marks(before):
             return now
         if time.monotonic() > deadline:

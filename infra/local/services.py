@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from infra.local.parts import Part
 from infra.local.ports import HOST
@@ -13,6 +15,7 @@ from infra.local.processes import Running
 
 ORDER = ("directory", "goals", "tasks", "sla", "notify", "audit", "gateway")
 ASK_SECONDS_MAX = 2.0
+TOLD = (http.HTTPStatus.OK, http.HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def installed(project: Path) -> list[str]:
@@ -35,11 +38,18 @@ class Service(Part):
         return self.spawn(argv, env=self.environment, cwd=self.project)
 
     def ready(self) -> bool:
+        found = self.readiness()
+        return found is not None and found["ready"] is True
+
+    def readiness(self) -> dict[str, Any] | None:
+        """What it tells of itself, ready or not (`lags`, `down`, `attention` …); None when it does not answer."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=ASK_SECONDS_MAX)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
+            answer = connection.getresponse()
+            told: dict[str, Any] | None = json.loads(answer.read()) if answer.status in TOLD else None
+            return told
+        except (OSError, ValueError, http.client.HTTPException):
+            return None
         finally:
             connection.close()

@@ -47,9 +47,12 @@ def bring_down(state: Path, progress: Progress) -> None:
     with _only_one(state):
         supervisor.dismiss(state)
         platform = Platform.at(state, progress)
-        if not platform.running():
+        were = platform.running()
+        if not were:
             progress.say("nothing was running")
-        with progress.step("stopping services, then Kafka and PostgreSQL"):
+            platform.stop()  # what an interrupted stop has left behind
+            return
+        with progress.step(f"stopping {', '.join(reversed(were))}"):
             killed = platform.stop()
         if killed:
             progress.say(f"killed, since they did not end in time: {', '.join(killed)}")

@@ -45,8 +45,8 @@ UNKNOWN_TENANT = "unknown"
 _COLUMNS = ", ".join(name for name in Parked.__slots__ if name != "headers")
 _SELECT = f"select {_COLUMNS}, headers::text as headers from journal.parked"
 _LIST = """
-select id, number, kind, state, topic, partition, record_offset, key, reason, event_id, type, tenant, parked_at, tries,
-  ended_by, ended_at, act
+select id, number, kind, state, topic, partition, record_offset, key, reason, event_id, type, tenant, subject,
+  parked_at, tries, ended_by, ended_at, act
 from journal.parked
 """
 _LISTED = f"{_LIST} where id = $1"
@@ -83,6 +83,7 @@ class Listed(msgspec.Struct, frozen=True):
     event_id: UUID | None
     type: str | None
     tenant: str
+    subject: UUID | None
     parked_at: datetime
     tries: int
     ended_by: str | None

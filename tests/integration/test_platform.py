@@ -124,12 +124,17 @@ def test_one_verb_brings_the_platform_up_and_another_ends_all_of_it() -> None:
         _until(Platform.at(state).kafka.ready, "Kafka after its kill")
         assert "kafka has died" in baton("logs", "supervisor")
 
+        assert "stays stopped until `baton start postgres`" in baton("stop", "postgres")
+        assert "postgres was not running" in baton("stop", "postgres")
+        assert "postgres is started, and is ready: process" in baton("start", "postgres")
+        assert "postgres was running, and is ready: process" in baton("start", "postgres")
+
         status = json.loads(baton("status", "--json"))
         pids = [status[part]["pid"] for part in ("kafka", "postgres", "supervisor")]
         assert all(_lives(pid) for pid in pids)
-        baton("down")
+        assert "stopping kafka, postgres" in baton("down")
         assert not any(_lives(pid) for pid in pids)
-        assert "nothing was running" in baton("down")
+        assert baton("down") == "nothing was running\n"
         baton("reset")
         assert not (state / "kafka").exists()
 

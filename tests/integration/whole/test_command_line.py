@@ -56,6 +56,7 @@ def test_every_service_that_status_names_answers_there(baton: Verbs, case: str) 
 def test_status_tells_people_too(baton: Verbs, platform_told: Platform) -> None:
     told = baton("status")
     assert told.code == 0
+    assert re.search(r"^domain clock: \S+ held$", told.out, re.M)
     for name, service in platform_told.services.items():
         (line,) = [line for line in told.out.splitlines() if line.startswith(name)]
         assert service.url in line

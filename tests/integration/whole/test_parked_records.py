@@ -163,6 +163,10 @@ def test_garbage_on_the_topic_of_a_service_holds_back_its_key_alone_until_it_is_
     parked = {each["service"]: each for each in found if each["state"] == "parked"}
     assert set(parked) == hearing("tasks")
     assert {each["key"] for each in found} == {f"main:{poisoned}"}
+    header, *lines, count = baton("parked", "list").out.splitlines()
+    assert header.split()[:6] == ["service", "id", "state", "kind", "age", "case"]
+    assert all(" POISONED " in line for line in lines), "people are told which case it is about"
+    assert count == f"{len(found)} set aside"
     assert {each["type"] for each in found if each["state"] == "waiting"} >= {"tasks.StepStarted", "tasks.CaseRouted"}
     for service, each in parked.items():
         assert baton("parked", "drop", service, each["id"], "--person", "ops-1").told["state"] == "dropped"

@@ -1,0 +1,139 @@
+"""What the command line tells people: why a part is not ready, how old what is parked is, figures side by side."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli import parked, platform, standing
+from cli.clock import parse_instant
+from cli.demo import verdict_table
+from infra.local import Platform, PlatformError
+from infra.local.ports import HOST
+from infra.local.services import Service
+
+TOLD = {
+    "ready": False,
+    "lag_max": 5_000,
+    "lags": {"fold": 6_000.0, "parked": 3.0},
+    "down": {"publisher": "KafkaConnectionError: away", "listener": "the same"},
+    "attention": {"gap": "baton.tasks lacks 7"},
+    "restarts": {},
+}
+
+
+@contextmanager
+def answering(status: int, body: Any) -> Iterator[int]:
+    """The port of a service that answers so to everything."""
+    raw = json.dumps(body).encode()
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Silent."""
+
+    server = http.server.ThreadingHTTPServer((HOST, 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _service(port: int, tmp_path: Path) -> Service:
+    return Service("tasks", tmp_path, port, tmp_path, {})
+
+
+def test_a_service_that_is_not_ready_tells_why_and_one_that_is_away_tells_nothing(tmp_path: Path) -> None:
+    with answering(503, TOLD) as port:
+        assert _service(port, tmp_path).readiness() == TOLD
+        assert not _service(port, tmp_path).ready()
+    assert _service(port, tmp_path).readiness() is None
+    with answering(200, {**TOLD, "ready": True}) as port:
+        assert _service(port, tmp_path).ready()
+    with answering(404, {}) as port:
+        assert _service(port, tmp_path).readiness() is None
+
+
+def test_the_first_reason_is_what_is_down_and_else_what_is_behind() -> None:
+    assert standing._why(TOLD) == "publisher: KafkaConnectionError: away (and 2 more: /readyz)"
+    assert standing._why({**TOLD, "down": {}}) == "fold is 6000 behind, more than 5000"
+
+
+def test_nothing_that_is_told_to_programs_opens_a_database_as_its_owner(tmp_path: Path) -> None:
+    state = Platform.at(tmp_path)
+    told = json.dumps(standing.standing(state).for_programs())
+    assert state.databases["tasks"].url in told
+    assert state.databases["tasks"].owner_url not in told
+
+
+def test_a_platform_that_is_down_is_told_without_reasons(tmp_path: Path) -> None:
+    found = standing.standing(Platform.at(tmp_path))
+    assert {row[3:5] for row in found.rows()} == {("down", "–")}
+    assert list(found.remarks()) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0 s"), (59, "59 s"), (61, "1 min"), (7_200, "2 h"), (200_000, "2 d"), (-3, "0 s")]
+)
+def test_an_age_is_told_in_its_own_unit(seconds: int, shown: str) -> None:
+    assert parked._age(timedelta(seconds=seconds)) == shown
+
+
+def test_the_case_of_a_parked_record_is_its_subject_or_in_its_key() -> None:
+    case = "018f0000-0000-7000-8000-000000000001"
+    assert parked._subject({"subject": case, "key": "open-case"}) == case
+    assert parked._subject({"subject": None, "key": f"main:{case}"}) == case
+    assert parked._subject({"subject": None, "key": "WS-4"}) == ""
+
+
+def test_figures_stand_beside_the_sources_own() -> None:
+    table = verdict_table([{"source": "erp", "ours": {"late": 37, "on_time": 3}, "theirs": {"late": 37, "on_time": 4}}])
+    lines = [" ".join(line.split()) for line in _printed(table)]
+    assert lines == ["source figure ours theirs", "erp late 37 37 equal", "erp on time 3 4 DIFFERS"]
+
+
+def _printed(table: Any) -> list[str]:
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().splitlines()
+
+
+def test_what_is_no_instant_is_answered_in_our_own_words() -> None:
+    with pytest.raises(PlatformError) as refused:
+        parse_instant("tomorrow", "--to")
+    assert str(refused.value) == "--to 'tomorrow' is no instant: write 2026-11-02T11:40:00+08:00"
+    with pytest.raises(PlatformError, match="--clock 'held:noon' is no instant: `real`, or"):
+        platform._check_clock("held:noon")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"{", "it is no JSON (line 1, column 2)"), (b"\xff", "no text in UTF-8"), (None, "there is no such file")],
+)
+def test_a_mended_file_that_cannot_be_taken_says_why(content: bytes | None, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mended.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PlatformError) as refused:
+        parked._mended(path)
+    assert said in str(refused.value)
+    assert "Errno" not in str(refused.value)
