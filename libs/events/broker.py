@@ -15,7 +15,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import for_code
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -181,15 +181,32 @@ async def _in_time(step: Coroutine[Any, Any, None]) -> bool:
 
 async def describe(kafka: str, topics: Iterable[str]) -> dict[str, Described]:
     """Ids and partition counts of these topics; raises Unavailable for one that does not exist."""
+    described, missing = await describe_those_there(kafka, topics)
+    if missing:
+        raise Unavailable(why_missing(missing))
+    return described
+
+
+async def describe_those_there(kafka: str, topics: Iterable[str]) -> tuple[dict[str, Described], tuple[str, ...]]:
+    """Those topics that exist, and the names of those that do not."""
     answer = await undisturbed(_ask(kafka, topics), ANSWER_WITHIN_S)
     described: dict[str, Described] = {}
+    missing: list[str] = []
     for code, name, topic_id, _internal, partitions, *_ in answer.topics:
-        if code != 0:
-            raise Unavailable(
-                f"topic {name}: {for_code(code).__name__}; topics are created before use (`baton up`, topics.yaml)"
-            )
-        described[name] = Described(str(topic_id), len(partitions))
-    return described
+        if code == UnknownTopicOrPartitionError.errno:
+            missing.append(name)
+        elif code != 0:
+            raise Unavailable(f"topic {name}: {for_code(code).__name__}; Kafka cannot say yet what it is like")
+        else:
+            described[name] = Described(str(topic_id), len(partitions))
+    return described, tuple(sorted(missing))
+
+
+def why_missing(topics: Iterable[str]) -> str:
+    return (
+        f"there is no topic {', '.join(topics)}; it is created before use: `baton down`, then `baton up` makes what is"
+        " missing (elsewhere: infra/kafka/topics.yaml)"
+    )
 
 
 async def _ask(kafka: str, topics: Iterable[str]) -> Any:

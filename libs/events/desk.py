@@ -79,6 +79,7 @@ class Desk:
     async def load(self, topics: Sequence[str]) -> dict[Partition, Offset]:
         """Fill the memory; returns the stored offsets."""
         stored = [Offset(**found) for found in await self.database.fetch(_OFFSETS, topics)]
+        self.topic_ids = {o.topic: o.topic_id for o in stored}
         self.places = {(o.topic, o.partition): Place(o.next_offset, o.sequence, o.epoch) for o in stored}
         waiting = await self.database.fetch(_BLOCKED, topics, _BLOCKING)
         self.blocked = Counter({(found["topic"], found["key"]): found["waiting"] for found in waiting})
@@ -91,8 +92,8 @@ class Desk:
         return [(found["topic"], found["key"]) for found in await self.database.fetch(_LEFT, topics, _BLOCKING)]
 
     def begin(self, topic_ids: Mapping[str, str], starts: Mapping[Partition, int]) -> None:
-        """Take over where reading really starts."""
-        self.topic_ids = dict(topic_ids)
+        """Take over where reading really starts. A topic that does not exist now is left as it was."""
+        self.topic_ids |= topic_ids
         for place, start in starts.items():
             known = self.places.get(place, Place())
             if start != known.next_offset:  # from the topic's start: the epochs come again as they came

@@ -1,8 +1,8 @@
 """Fetching from Kafka: all partitions of some topics, from offsets that are ours to keep.
 
-Kafka's committed offsets only show the lag to its own tools. A topic that was made anew, an offset that it does not
-hold, or a consumer that stands still behind the end of its partition ends the fetching with Unavailable; the caller
-opens a new one, which looks at everything afresh.
+Kafka's committed offsets only show the lag to its own tools. A topic that was made anew or has gone, an offset that it
+does not hold, or a consumer that stands still behind the end of its partition ends the fetching with Unavailable; the
+caller opens a new one, which looks at everything afresh. A topic that does not exist keeps no other from being read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from libs.events.appends import Offset
-from libs.events.broker import Described, consumer, describe, partitions_of, stop_consumer, undisturbed
+from libs.events.broker import (
+    Described,
+    consumer,
+    describe_those_there,
+    partitions_of,
+    stop_consumer,
+    undisturbed,
+    why_missing,
+)
 from libs.events.errors import Unavailable
 from libs.events.judging import Raw
 from libs.events.parked import key_text
@@ -33,8 +41,12 @@ Partition = tuple[str, int]
 
 
 class Fetching:
-    def __init__(self, kafka: str, consumer_: AIOKafkaConsumer, described: Mapping[str, Described]) -> None:
-        self._kafka, self._consumer, self.described = kafka, consumer_, described
+    """`described`: the topics that are read; `missing`: those that do not exist."""
+
+    def __init__(
+        self, kafka: str, consumer_: AIOKafkaConsumer, described: Mapping[str, Described], missing: Sequence[str] = ()
+    ) -> None:
+        self._kafka, self._consumer, self.described, self.missing = kafka, consumer_, described, tuple(missing)
         self._stopped: set[Partition] = set()
         self._tends_at = 0.0
         self._moved_at: dict[Partition, float] = {}
@@ -49,7 +61,8 @@ class Fetching:
         Without a valid one a partition starts at its first record: what was heard before vanishes by its ids. Of
         `tails` only the last records are read.
         """
-        everything = [tp for topic in (*topics, *tails) for tp in partitions_of(topic, self.described[topic])]
+        there = [topic for topic in (*topics, *tails) if topic in self.described]
+        everything = [tp for topic in there for tp in partitions_of(topic, self.described[topic])]
         self._consumer.assign(everything)
         first, ends = await self._consumer.beginning_offsets(everything), await self._consumer.end_offsets(everything)
         starts: dict[Partition, int] = {}
@@ -114,10 +127,14 @@ class Fetching:
             return
         self._tends_at = now + TEND_EVERY_S
         async with asyncio.timeout(TEND_WITHIN_S):
-            described = await describe(self._kafka, self.described)
-            anew = [topic for topic, known in self.described.items() if described[topic] != known]
+            described, _ = await describe_those_there(self._kafka, (*self.described, *self.missing))
+            anew = [topic for topic, known in self.described.items() if described.get(topic, known) != known]
+            anew += [topic for topic in self.missing if topic in described]
             if anew:
                 raise Unavailable(f"topics {anew} were made anew; they are read from their start")
+            if gone := [topic for topic in self.described if topic not in described]:
+                raise Unavailable(why_missing(gone))
+            next_offsets = self._read(next_offsets)
             ends = await self._consumer.end_offsets([TopicPartition(*place) for place in next_offsets])
             for place, offset in next_offsets.items():
                 tp = TopicPartition(*place)
@@ -133,12 +150,17 @@ class Fetching:
 
     async def behind(self, next_offsets: Mapping[Partition, int]) -> int:
         """How many records are still to be taken, asked of Kafka now (by what was measured last when it is away)."""
+        next_offsets = self._read(next_offsets)
         try:
             async with asyncio.timeout(MEASURE_WITHIN_S):
                 ends = await self._consumer.end_offsets([TopicPartition(*place) for place in next_offsets])
         except (KafkaError, TimeoutError):
             return sum(self.lag.values())
         return sum(max(0, ends[TopicPartition(*place)] - offset) for place, offset in next_offsets.items())
+
+    def _read(self, next_offsets: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Without the places in topics that do not exist."""
+        return {place: offset for place, offset in next_offsets.items() if place[0] in self.described}
 
     async def _show(self, next_offsets: Mapping[Partition, int]) -> None:
         try:
@@ -150,10 +172,12 @@ class Fetching:
 
 @asynccontextmanager
 async def fetching(kafka: str, group: str, topics: Sequence[str]) -> AsyncIterator[Fetching]:
-    described = await describe(kafka, topics)
+    described, missing = await describe_those_there(kafka, topics)
+    if not described:
+        raise Unavailable(why_missing(missing))
     reader = consumer(kafka, group_id=group)
     try:
         await undisturbed(reader.start(), TEND_WITHIN_S)
-        yield Fetching(kafka, reader, described)
+        yield Fetching(kafka, reader, described, missing)
     finally:
         await stop_consumer(reader)

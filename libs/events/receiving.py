@@ -11,6 +11,7 @@ import logging
 import time
 from dataclasses import dataclass
 
+from libs.events.broker import why_missing
 from libs.events.contract import Contract
 from libs.events.desk import Desk, Partition
 from libs.events.fetching import fetching
@@ -54,9 +55,10 @@ class Receiver:
         term = self._term
         if term is None:
             return ReceiverState(False, self._problem, self._restarts, {}, {}, {}, {})
+        missing = term.fetching.missing
         return ReceiverState(
             True,
-            self._problem,
+            self._problem or (f"{why_missing(missing)}; the others are read" if missing else None),
             self._restarts,
             dict(term.fetching.lag),
             {partition: why for partition, (why, _) in term.stopped.items()},
@@ -108,7 +110,7 @@ class Receiver:
             group = f"baton.{self._contract.owner}" + ("" if taker.role == "listener" else f".{taker.role}")
             async with fetching(self._kafka, group, (*taker.topics, *taker.tails)) as source:
                 starts = await source.start(taker.topics, taker.tails, stored)
-                desk.begin({topic: source.described[topic].id for topic in taker.topics}, starts)
+                desk.begin({topic: at.id for topic, at in source.described.items()}, starts)
                 self._term = term = Term(taker, desk, source)
                 await term.resume()
                 _log.info("%s of %s leads", taker.role, self._contract.owner)

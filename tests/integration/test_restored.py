@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from infra.local.databases import Database
 from libs.events.broker import consumer, describe, partitions_of, stop_consumer
@@ -114,6 +115,37 @@ async def test_a_topic_made_anew_under_a_running_publisher_is_noticed_and_filled
             await late.caught_up(speaker)
         assert speaker.publisher.state().lost is None
     await _expect_all_heard(late, speaker)
+
+
+async def test_a_topic_that_is_missing_keeps_no_other_from_being_heard_and_is_named_with_its_cure(world: World) -> None:
+    lost, well = await world.speaker(), await world.speaker()
+    hearer = await world.hearer(lost, well)
+    async with running(well.publisher), running(hearer.listener):
+        async with running(lost.publisher):
+            await _say(lost)
+            await hearer.caught_up(lost)
+        admin = AIOKafkaAdminClient(bootstrap_servers=world.kafka)
+        await admin.start()
+        await admin.delete_topics([lost.contract.topic])
+
+        async def named() -> bool:
+            problem = hearer.listener.state().problem or ""
+            return f"there is no topic {lost.contract.topic};" in problem and "`baton down`, then `baton up`" in problem
+
+        await until(named)
+        await _say(well)
+        await hearer.caught_up(well)
+        assert await named()
+        await admin.create_topics([NewTopic(lost.contract.topic, 6, 1)])
+        await admin.close()
+        lost.publisher = lost.new_publisher()
+        async with running(lost.publisher):
+            await lost.publisher.publish_from(1)
+            await lost.say(uuid4(), Said(99))
+            await hearer.caught_up(lost)
+        assert hearer.listener.state().problem is None
+    heard = await hearer.heard()
+    assert sorted(told(heard)) == sorted(told([*await lost.decided(), *await well.decided()]))
 
 
 @pytest.mark.parametrize("end", [False, True], ids=["to the beginning", "to the end"])
