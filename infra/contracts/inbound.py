@@ -19,7 +19,8 @@ MODELS: dict[str, type[BaseModel]] = {
 MEANINGS = {
     "baton.request.received.v1": "Somebody wants something: it becomes a case of the template.",
     "baton.request.closed.v1": "The request is done; the end of its case where the template lets the source close it.",
-    "baton.source.advanced.v1": "Your watermark: nothing of yours that occurred up to `up_to` is still to come.",
+    "baton.source.advanced.v1": "Your watermark: nothing of yours that occurred up to `up_to` is still to come. At "
+    "most a day after the domain clock's now; it only rises.",
     "baton.order.placed.v1": "An order: a case of the template `order`, due when it is required.",
     "baton.order.shipped.v1": "The order went out: the end of its case.",
 }

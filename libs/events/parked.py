@@ -24,7 +24,9 @@ class Problem(StrEnum):
     FUTURE = "future"  # its owner's clock runs ahead of ours
     REFUSED = "refused"  # a rule of the service that takes it says no
     ALTERED = "altered"  # an id that was heard before with other content
-    FOREIGN = "foreign"  # said in the name of another owner than the topic's, or at a place of its chain long passed
+    FOREIGN = (
+        "foreign"  # in another owner's name, or at a place of the chain or for an instant that its owner had passed
+    )
     OLD_EPOCH = "old-epoch"  # from a journal that was recovered in the meantime
     WAITING = "waiting"  # nothing wrong but an earlier record of its key
     GAP = "gap"  # the records between it and the one before are missing; the partition waits
