@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cli.platform import AsJson
-from infra.local import Platform, PlatformError, state_dir
+from cli.platform import AsJson, running_platform
+from infra.local import PlatformError
 from infra.local.doors import open_doors
 from infra.local.rest import advance, positions, run_on
 
@@ -23,7 +23,7 @@ def register(parent: typer.Typer) -> None:
 @app.command("show")
 def show(as_json: AsJson = False) -> None:
     """What instant it is for each service. 当前领域时间。"""
-    with open_doors(Platform.at(state_dir())) as doors:
+    with open_doors(running_platform()) as doors:
         clocks = {name: at["clock"] for name, at in positions(doors).items()}
     if as_json:
         print(json.dumps(clocks, indent=2))
@@ -38,7 +38,7 @@ def advance_to(
 ) -> None:
     """Move a held clock forward; everything that falls due on the way fires at its instant. 向前拨动时钟。"""
     instant = parse_instant(to, "--to")
-    with open_doors(Platform.at(state_dir())) as doors:
+    with open_doors(running_platform()) as doors:
         stops = advance(doors, instant)
     print(f"{instant.isoformat()}: at rest, {stops} due instants on the way")
 
@@ -46,7 +46,7 @@ def advance_to(
 @app.command("run-on")
 def let_run() -> None:
     """Let a held clock run on in real time from where it stands. 时钟恢复走动。"""
-    with open_doors(Platform.at(state_dir())) as doors:
+    with open_doors(running_platform()) as doors:
         run_on(doors)
 
 

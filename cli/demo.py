@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.platform import AsJson, PortBase, Traces
+from cli.platform import AsJson, PortBase, Traces, running_platform
 from cli.rebuild import check_everything
 from cli.replay import PLAIN_COLUMNS
 from cli.standing import standing
@@ -86,7 +86,7 @@ def import_source(
     """Send shipped real input through the gateway, and print our verdicts beside the source's. 导入。"""
     if source not in SOURCES:
         raise PlatformError(f"there is no source {source!r}: choose one of {', '.join(SOURCES)}")
-    progress, platform = Progress(), Platform.at(state_dir())
+    progress, platform = Progress(), running_platform()
     with open_doors(platform) as doors:
         verdict = _import(doors, platform, source, progress)
     print(json.dumps({"source": source, "ours": verdict.ours, "theirs": verdict.theirs}))

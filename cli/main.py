@@ -8,6 +8,7 @@ import typer
 
 from cli import clock, demo, parked, platform, publish, rebuild, replay, tokens
 from infra.local.errors import PlatformError
+from libs.events.errors import Unavailable
 
 app = typer.Typer(
     name="baton",
@@ -23,7 +24,7 @@ def main() -> None:
     """The program: refusals of the platform are told in one line, not as a trace."""
     try:
         app()
-    except PlatformError as refused:
+    except (PlatformError, Unavailable) as refused:
         print(f"baton: {refused}", file=sys.stderr)
         sys.exit(1)
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import typer
 
-from cli.platform import AsJson
-from infra.local import Platform, PlatformError, state_dir
+from cli.platform import AsJson, running_platform
+from infra.local import PlatformError
 from infra.local.doors import Doors, open_doors
 
 REFERENCES_MAX = 100
@@ -34,7 +34,7 @@ def list_parked(
     service: Annotated[str | None, typer.Option(help="one service only")] = None, as_json: AsJson = False
 ) -> None:
     """Everything that is set aside or waits behind it. 列出。"""
-    with open_doors(Platform.at(state_dir())) as doors:
+    with open_doors(running_platform()) as doors:
         ops = doors.as_("ops", "baton-cli")
         names = [name for name in doors.urls if service in (None, name)]
         found: list[dict[str, Any]] = [
@@ -122,7 +122,7 @@ def drop(service: PartName, parked: ParkedId, person: Person = "baton-cli") -> N
 
 
 def _act(service: str, parked: str, person: str, act: str, body: dict[str, Any]) -> None:
-    with open_doors(Platform.at(state_dir())) as doors:
+    with open_doors(running_platform()) as doors:
         if service not in doors.urls:
             raise PlatformError(f"there is no service {service!r}: choose one of {', '.join(doors.urls)}")
         answer = doors.as_("ops", person).post(service, f"/v1/parked/{parked}/{act}", body)

@@ -120,6 +120,16 @@ def stop(part: Annotated[str, typer.Argument(help="a service, kafka or postgres"
         print(f"{part} {how} (process {was.pid}); it stays stopped until `baton start {part}`")
 
 
+def running_platform() -> Platform:
+    """This checkout's platform, when anything of it runs; another one may answer at its ports otherwise."""
+    platform = Platform.at(state_dir())
+    if not platform.running():
+        raise PlatformError(
+            f"nothing runs with state {platform.state}: `baton up` first, or name another in BATON_STATE"
+        )
+    return platform
+
+
 def _part(name: str) -> Part:
     parts = Platform.at(state_dir()).parts
     if name not in parts:

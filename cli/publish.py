@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from cli.parked import PartName
+from cli.platform import running_platform
 from cli.rebuild import declared
-from infra.local import Platform, PlatformError, state_dir
+from infra.local import Platform, PlatformError
 from libs.events.errors import Unavailable
 from libs.events.journal import Journal
 from libs.events.publisher import Publisher
@@ -24,7 +25,7 @@ def publish(
     sequence: Annotated[int, typer.Option("--from", min=1, help="the first sequence to send again")],
 ) -> None:
     """Send a service's facts to its topic again; who heard them already hears nothing new. 重新发布。"""
-    platform = Platform.at(state_dir())
+    platform = running_platform()
     if service not in platform.databases:
         raise PlatformError(f"there is no service {service!r}: choose one of {', '.join(platform.databases)}")
     try:

@@ -13,8 +13,8 @@ import asyncpg
 import msgspec
 import typer
 
-from cli.platform import AsJson
-from infra.local import Platform, PlatformError, state_dir
+from cli.platform import AsJson, running_platform
+from infra.local import Platform, PlatformError
 from infra.local.progress import Advance
 from libs.events import rebuilding
 from libs.events.journal import Journal
@@ -35,7 +35,7 @@ def rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Fold every view anew from its journal, beside the live one. 由日志重建全部读模型并比对。"""
-    platform = Platform.at(state_dir())
+    platform = running_platform()
     results = [
         result
         for name in platform.services

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.clock import parse_instant
-from cli.platform import AsJson
-from infra.local import Platform, PlatformError, state_dir
+from cli.platform import AsJson, running_platform
+from infra.local import PlatformError
 from infra.local.doors import Visitor, open_doors
 
 AUDITOR = "baton-cli"
@@ -44,7 +44,7 @@ def replay(
     for field, text in asked.items():
         if text is not None:
             asked[field] = parse_instant(text, f"--{field.replace('_', '-')}").isoformat()
-    with open_doors(Platform.at(state_dir()), tenant) as doors:
+    with open_doors(running_platform(), tenant) as doors:
         told = _told(doors.as_("auditor", AUDITOR), f"/v1/cases/{case}/history", asked)
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from cli import parked, platform, standing
 from cli.clock import parse_instant
 from cli.demo import verdict_table
+from cli.main import app
 from infra.local import Platform, PlatformError
 from infra.local.ports import HOST
 from infra.local.services import Service
@@ -88,6 +90,16 @@ def test_a_platform_that_is_down_is_told_without_reasons(tmp_path: Path) -> None
     found = standing.standing(Platform.at(tmp_path))
     assert {row[3:5] for row in found.rows()} == {("down", "–")}
     assert list(found.remarks()) == []
+
+
+@pytest.mark.parametrize("verb", [("parked", "list"), ("clock", "show"), ("replay", "--case", "STORY1"), ("rebuild",)])
+def test_a_verb_that_needs_a_platform_says_so_when_nothing_runs(
+    verb: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATON_STATE", str(tmp_path))  # another checkout's may answer at its ports
+    refused = CliRunner().invoke(app, list(verb))
+    assert isinstance(refused.exception, PlatformError)
+    assert f"nothing runs with state {tmp_path}: `baton up`" in str(refused.exception)
 
 
 @pytest.mark.parametrize(
