@@ -1,4 +1,4 @@
-"""`baton up`, `down`, `status`, `logs`, `reset`, `stop`, `start`: the platform of this checkout."""
+"""`baton up`, `down`, `status`, `logs`, `reset`, `stop`, `start`, `restart`: the platform of this checkout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.standing import COLUMNS, Standing, standing
-from infra.local import Platform, PlatformError, state_dir, supervisor
+from infra.local import Platform, PlatformError, state_dir, supervisor, upkeep
 from infra.local.parts import Part
 from infra.local.platform import REAL_CLOCK, Wishes, project_root
 from infra.local.progress import Progress
 from infra.local.services import installed
-from infra.local.upkeep import bring_down, bring_up
 
 FOLLOW_SECONDS = 0.2
 LOG_LINES = 100
@@ -36,7 +35,7 @@ Traces = Annotated[bool, typer.Option("--traces", help="with Zipkin's page of tr
 
 
 def register(app: typer.Typer) -> None:
-    for verb in (up, down, status, logs, reset, start, stop):
+    for verb in (up, down, status, logs, reset, start, stop, restart):
         app.command()(verb)
 
 
@@ -55,14 +54,14 @@ def up(
         Progress(),
         time.monotonic(),
     )
-    brought = bring_up(state_dir(), wishes, progress, port_base=port_base)
+    brought = upkeep.bring_up(state_dir(), wishes, progress, port_base=port_base)
     progress.say("already up" if brought.was_up else f"up after {time.monotonic() - began:.1f} s")
     _print(standing(brought.platform))
 
 
 def down() -> None:
     """Stop everything that `up` started; what was recorded stays. 停止平台，数据保留。"""
-    bring_down(state_dir(), Progress())
+    upkeep.bring_down(state_dir(), Progress())
 
 
 def status(as_json: AsJson = False) -> None:
@@ -128,6 +127,15 @@ def running_platform() -> Platform:
             f"nothing runs with state {platform.state}: `baton up` first, or name another in BATON_STATE"
         )
     return platform
+
+
+def restart(
+    services: Annotated[list[str] | None, typer.Argument(help="these services; all of them unless named")] = None,
+) -> None:
+    """Restart services one after another; each answers all the while. 逐个重启服务，期间照常应答。"""
+    for done in upkeep.restart(state_dir(), services or (), Progress()):
+        how = "ended" if done.gently else "did not end in time and was killed"
+        print(f"{done.service}: process {done.former} {how}, process {done.successor} answers")
 
 
 def _part(name: str) -> Part:

@@ -80,7 +80,7 @@ class Part(ABC):
         if found is None:
             return True
         # From here on nobody restarts it; the id is kept until it is gone.
-        stopping = self.record.replace(self.record.with_suffix(".stopping"))
+        stopping = self.record.replace(self._stopping)
         gently = processes.end(found, self.gentle_signal, self.stop_seconds_max)
         stopping.unlink(missing_ok=True)
         return gently
@@ -96,11 +96,17 @@ class Part(ABC):
 
     def finish_stopping(self) -> None:
         """Ends what an interrupted stop left behind."""
-        left = self.record.with_suffix(".stopping")
-        found = processes.recorded(left)
+        self._end_left(self._stopping)
+
+    @property
+    def _stopping(self) -> Path:
+        return self.record.with_suffix(".stopping")
+
+    def _end_left(self, record: Path) -> None:
+        found = processes.recorded(record)
         if found is not None:
             processes.end(found, self.gentle_signal, self.stop_seconds_max)
-            left.unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
 
     def log_tail(self) -> str:
         if not self.log.exists():

@@ -123,6 +123,7 @@ class Platform:
             "BATON_KAFKA": self.kafka.bootstrap,
             "BATON_HTTP_HOST": HOST,
             "BATON_HTTP_PORT": str(self.ports.of(service)),
+            "BATON_HTTP_SHARED": "true",  # with its successor, for as long as both run
             "BATON_STATE": str(self.state),
             "BATON_CLOCK": self.wishes.clock,
             "BATON_KEYS": str(self.secrets.keys),

@@ -1,17 +1,19 @@
-"""Bringing a checkout's platform up and down, as `baton up`, `baton down` and the demo do."""
+"""Bringing a checkout's platform up and down, as `baton up`, `baton down` and the demo do, and restarting its services
+one after another, as `baton restart` does."""
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local import ports, supervisor
-from infra.local.errors import AlreadyUp
+from infra.local.errors import AlreadyUp, NotUp, PlatformError
 from infra.local.platform import Platform, Wishes
 from infra.local.progress import Progress
+from infra.local.services import Handover
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,26 @@ def bring_down(state: Path, progress: Progress) -> None:
             progress.say(f"killed, since they did not end in time: {', '.join(killed)}")
 
 
+def restart(state: Path, services: Sequence[str], progress: Progress) -> Iterator[Handover]:
+    """Each of these services (when none is named: all that were started) hands over to a new process; the next one only
+    when this one is ready again.
+    """
+    with _only_one(state):
+        platform = Platform.at(state, progress)
+        for name in services:
+            if name not in platform.services:
+                there = ", ".join(platform.services) or "none"
+                raise PlatformError(f"there is no service {name!r}: choose from {there}")
+        chosen = services or [name for name, service in platform.services.items() if service.wanted]
+        if not chosen:
+            raise NotUp("no service runs: `baton up` first")
+        for name in chosen:
+            with progress.step(f"{name}: a new process takes over"):
+                done = platform.services[name].hand_over()
+                platform.services[name].wait_ready()
+            yield done
+
+
 @contextmanager
 def _only_one(state: Path) -> Iterator[None]:
     """Two who bring the same platform up or down at once would end each other's parts."""
@@ -66,7 +88,7 @@ def _only_one(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as held:
-            raise AlreadyUp(f"another `baton up` or `baton down` is at work on {state}: wait for it") from held
+            raise AlreadyUp(f"another `baton up`, `down` or `restart` is at work on {state}: wait for it") from held
         yield
 
 

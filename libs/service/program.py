@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging as logs
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -50,6 +51,7 @@ def run(service: Service, router: APIRouter, *, inbound: Taking | None = None) -
     try:
         settings = load()
         app = application(service, router, settings, inbound)
+        sockets = [_shared(settings)] if settings.http_shared else None
     except SettingsError as error:
         print(f"{service.name}: {error}", file=sys.stderr)
         sys.exit(2)
@@ -69,9 +71,25 @@ def run(service: Service, router: APIRouter, *, inbound: Taking | None = None) -
             h11_max_incomplete_event_size=HEADER_BYTES_MAX,
         )
     )
-    server.run()
+    server.run(sockets=sockets)
     if not server.started:
         sys.exit(3)
+
+
+def _shared(settings: Settings) -> socket.socket:
+    """The port, which another process of this service and user may have as well. Nobody is connected to this process
+    before it listens, which it does when it is prepared.
+    """
+    (family, *_, address), *_ = socket.getaddrinfo(settings.http_host, settings.http_port, type=socket.SOCK_STREAM)
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        found.bind(address)
+    except OSError as error:
+        found.close()
+        raise SettingsError(f"BATON_HTTP_PORT={settings.http_port}: {error.strerror}; choose another one") from error
+    return found
 
 
 def application(service: Service, router: APIRouter, settings: Settings, inbound: Taking | None = None) -> FastAPI:

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     state: Path = Field(default=Path(".baton"), description="state folder")
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=0, ge=0, le=65535, description="0: any free port")
+    http_shared: bool = Field(default=False, description="several processes may listen at the port (SO_REUSEPORT)")
     clock: str = Field(default="real", description="real, or held:<instant with zone>")
     traces: Path | None = Field(default=None, description="folder for span files; none are written without it")
     issuer: str = LOCAL_ISSUER

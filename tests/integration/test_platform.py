@@ -146,6 +146,8 @@ def test_verbs_name_what_is_wrong_and_what_to_do() -> None:
         assert "`baton up` first" in baton("logs", "tasks", fails=True)
         assert "choose one of postgres, kafka" in baton("stop", "kitchen", fails=True)
         assert "there is no service 'kitchen'" in baton("up", "--services", "kitchen", fails=True)
+        assert "there is no service 'kitchen'" in baton("restart", "kitchen", fails=True)
+        assert "no service runs: `baton up` first" in baton("restart", fails=True)
 
 
 @pytest.mark.long
