@@ -81,7 +81,8 @@ class Handler:
         handle = self._handles[type(request.command)]
         digest = digest_of(request.command)
         stream = self.stream_of(request)
-        with _tracer.start_as_current_span(f"decide {type(request.command).__name__}") as span:
+        about = {"baton.subject": str((handle.subject or handle.key)(request.command))}
+        with _tracer.start_as_current_span(f"decide {type(request.command).__name__}", attributes=about) as span:
             async with self._queue(stream):
                 for attempt in range(1, ATTEMPTS_MAX + 1):
                     span.set_attribute("baton.attempt", attempt)

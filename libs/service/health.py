@@ -15,6 +15,8 @@ from libs.service.roles import Roles
 
 LAG_ENTRIES_MAX = 5_000
 LAGS_WITHIN_S = 2.0
+IN_SECONDS = frozenset({"timer_lateness", "timer_overdue"})
+"""Told for alarms. A timer that was late, or whose sources are silent, is no reason to take requests elsewhere."""
 
 Lags = Mapping[str, float]
 Trouble = tuple[Mapping[str, str], Mapping[str, str]]
@@ -25,7 +27,8 @@ class Alive(BaseModel):
 
 
 class Readiness(BaseModel):
-    """`lags`: entries or records behind, by part; ready needs each to be at most `lag_max` and nothing to be down.
+    """`lags`: entries or records behind, by part; ready needs each of these to be at most `lag_max`, and nothing to be
+    down. What is in seconds (`timer_…`) does not count.
 
     `attention`: what works, but not without a person (a gap in a topic, a timer that was set aside).
     """
@@ -59,7 +62,7 @@ async def readiness(
                 down["journal"] = f"takes nothing: {why}"
     except AWAY as error:
         down["lags"] = f"cannot be read: {type(error).__name__}"
-    late = {name: lag for name, lag in found.items() if lag > LAG_ENTRIES_MAX}
+    late = {name: lag for name, lag in found.items() if lag > LAG_ENTRIES_MAX and name not in IN_SECONDS}
     return Readiness(
         ready=not down and not late,
         lags=dict(found),
@@ -86,7 +89,8 @@ def health_router(ready: Callable[[], Awaitable[Readiness]], metrics: Metrics) -
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def numbers() -> Response:
-        metrics.set_lags((await ready()).lags)
+        found = await ready()
+        metrics.set_standing(found.ready, found.lags, len(found.down), len(found.attention))
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return router

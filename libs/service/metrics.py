@@ -27,9 +27,18 @@ class Metrics:
         )
         self._lag = Gauge(
             "baton_lag",
-            "How far a part is behind: publish, listen, fold, react in entries; timer_lateness in seconds; "
-            "parked and queued in number",
+            "How far a part is behind: publish, listen, fold, react, inbound in entries; parked and queued in number; "
+            "timer_lateness and timer_overdue in seconds",
             ("service", "part"),
+            registry=self.registry,
+        )
+        self._ready = Gauge(
+            "baton_ready", "1 when nothing is down and nothing far behind, else 0", ("service",), registry=self.registry
+        )
+        self._troubles = Gauge(
+            "baton_troubles",
+            "What does not work (down), and what works but not without a person (attention), in number",
+            ("service", "kind"),
             registry=self.registry,
         )
         self._restarts = Counter(
@@ -44,7 +53,7 @@ class Metrics:
             ("service",),
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
             registry=self.registry,
-        )
+        ).labels(service)  # told from the start, also by who only hears
         self._service = service
 
     def text(self) -> bytes:
@@ -53,12 +62,17 @@ class Metrics:
     def restarted(self, role: str) -> None:
         self._restarts.labels(self._service, role).inc()
 
-    def set_lags(self, lags: Mapping[str, float]) -> None:
+    def set_standing(self, ready: bool, lags: Mapping[str, float], down: int, attention: int) -> None:
+        """As it is now; a lag that cannot be read is left out, never told as it was."""
+        self._ready.labels(self._service).set(ready)
+        self._troubles.labels(self._service, "down").set(down)
+        self._troubles.labels(self._service, "attention").set(attention)
+        self._lag.clear()
         for part, lag in lags.items():
             self._lag.labels(self._service, part).set(lag)
 
     def group(self, size: int) -> None:
-        self._groups.labels(self._service).observe(size)
+        self._groups.observe(size)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         self.requests.labels(self._service, method, route, str(status)).observe(seconds)

@@ -105,7 +105,9 @@ async def positions(machinery: Machinery) -> Positions:
 
 
 async def lags(machinery: Machinery) -> dict[str, float]:
-    """By how much each part is behind: in entries or records; `timer_lateness` in seconds."""
+    """By how much each part is behind: in entries or records; in seconds, how late the last timer fired, and how
+    long the oldest one that is due waits already, be it for its sources.
+    """
     published, _ = await _published(machinery)
     position, sequence = await _end(machinery)
     return {
@@ -115,6 +117,7 @@ async def lags(machinery: Machinery) -> dict[str, float]:
         "react": max(position - await machinery.reactor.position(), 0),
         "inbound": _inbound_lag(machinery),
         "timer_lateness": machinery.timekeeper.lateness_s,
+        "timer_overdue": await _overdue_s(machinery),
         "parked": await _parked(machinery),
         "queued": machinery.journal.queued,
     }
@@ -163,6 +166,11 @@ async def _heard(machinery: Machinery) -> dict[str, dict[str, int]]:
 async def _parked(machinery: Machinery) -> int:
     found: int = await machinery.pool.fetchval(_PARKED)
     return found
+
+
+async def _overdue_s(machinery: Machinery) -> float:
+    due = await machinery.timekeeper.next_due()
+    return 0.0 if due is None else max(0.0, (machinery.clock.now() - due).total_seconds())
 
 
 def _inbound_lag(machinery: Machinery) -> int:

@@ -141,6 +141,16 @@ async def test_readiness_needs_every_lag_within_its_bound_and_readable(monkeypat
         assert not (await readiness(kept, lags)).ready
 
 
+async def test_late_timers_are_told_and_keep_nobody_from_being_ready() -> None:
+    late = dict.fromkeys(health.IN_SECONDS, LAG_ENTRIES_MAX + 1.0)
+
+    async def lags() -> Mapping[str, float]:
+        return late
+
+    found = await readiness(Roles([], Metrics("lines")), lags)
+    assert (found.ready, found.lags) == (True, late)
+
+
 async def test_a_journal_that_takes_nothing_is_not_ready_and_its_lags_are_told_all_the_same() -> None:
     async def diverged() -> str | None:
         return "the topic is ahead"

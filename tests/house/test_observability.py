@@ -1,0 +1,72 @@
+"""Dashboard and alarms are what Grafana and Prometheus read, and each alarm tells what to do."""
+
+from __future__ import annotations
+
+import re
+
+import promql_parser
+import pytest
+import yaml
+
+from infra.local.ports import DEFAULT_BASE, HOST, Ports
+from infra.local.services import ORDER
+from libs.events.writer import QUEUE_MAX
+from libs.service.health import LAG_ENTRIES_MAX
+from tests.house.queries import FOLDER, alarms, panels, queries, selected
+from tests.house.rules import ROOT
+
+GRAFANA_COLUMNS = 24
+DURATION = re.compile(r"\d+[smhd]")
+
+
+@pytest.mark.parametrize(("where", "query"), queries().items())
+def test_prometheus_understands_every_query(where: str, query: str) -> None:
+    assert selected(query), where
+
+
+def test_a_query_that_prometheus_would_refuse_is_found() -> None:
+    for wrong in ("rate(baton_lag)", "baton_lag{part=}", "sum by service (baton_lag)"):
+        with pytest.raises(ValueError, match=r".+"):
+            selected(wrong)
+
+
+def test_every_alarm_has_what_prometheus_asks_for_and_a_section_that_says_what_to_do() -> None:
+    document = (ROOT / "docs" / "operating.md").read_text()
+    headings = {line.removeprefix("### ") for line in document.splitlines() if line.startswith("### ")}
+    names = [rule["alert"] for rule in alarms()]
+    assert len(set(names)) == len(names)
+    assert {heading for heading in headings if heading.startswith("Baton")} == set(names)
+    for rule in alarms():
+        assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}, rule["alert"]
+        assert DURATION.fullmatch(rule["for"]), rule["alert"]
+        assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
+        assert rule["annotations"]["summary"].count("{{") == rule["annotations"]["summary"].count("}}") > 0
+        assert rule["annotations"]["runbook_url"] == f"docs/operating.md#{rule['alert'].lower()}"
+        compared = promql_parser.parse(rule["expr"])
+        assert isinstance(compared, promql_parser.BinaryExpr), f"{rule['alert']} compares nothing: it would always fire"
+
+
+def test_the_lags_alarm_before_the_service_is_taken_out_or_refuses() -> None:
+    limits = {rule["alert"]: float(rule["expr"].rpartition(" ")[2]) for rule in alarms()}
+    for name in ("BatonPublishingBehind", "BatonListeningBehind", "BatonViewsBehind"):
+        assert limits[name] < LAG_ENTRIES_MAX
+    assert limits["BatonAppendsQueue"] < QUEUE_MAX
+
+
+def test_the_panels_lie_side_by_side_on_grafanas_grid() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= GRAFANA_COLUMNS, panel["title"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+
+
+def test_prometheus_scrapes_every_service_where_the_platform_has_it() -> None:
+    config = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())
+    (job,) = config["scrape_configs"]
+    scraped = {each["labels"]["service"]: each["targets"] for each in job["static_configs"]}
+    assert scraped == {name: [f"{HOST}:{Ports(DEFAULT_BASE).of(name)}"] for name in ORDER}
+    assert [(FOLDER / name).is_file() for name in config["rule_files"]] == [True]
