@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,104 +19,10 @@ import pytest
 from infra.local.databases import Database
 from libs.events.entries import new_id
 from libs.service.bodies import BODY_BYTES_MAX
-from libs.service.issuer import token
+from tests.integration.running import PROJECT, WITHIN_S, Program
 
 pytestmark = pytest.mark.platform
-PROJECT = Path(__file__).parents[2]
-WITHIN_S = 90.0
-END_WITHIN_S = 5.0
-_numbers = itertools.count(1)
 HELD = "2026-03-02T08:00:00+00:00"
-
-
-@dataclass
-class Program:
-    """The environment that one program is started with, as often as a test wants."""
-
-    environment: dict[str, str]
-    keys: Path
-    url: str
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def owner(self) -> str:
-        return self.environment["ERRANDS_OWNER"]
-
-    @contextmanager
-    def running(self, **changed: str) -> Iterator[subprocess.Popen[bytes]]:
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.errands_program"],
-                cwd=PROJECT,
-                env={**os.environ, **self.environment, **changed},
-                stdout=log,
-                stderr=log,
-            )
-        self.process = process
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(END_WITHIN_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-    def client(self, *roles: str, person: str = "ann", tenant: str = "main") -> httpx.AsyncClient:
-        text = token(self.keys, person=person, roles=roles or ("frontend",), tenant=tenant)
-        return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {text}"}, timeout=WITHIN_S)
-
-    async def ready(self) -> dict[str, Any]:
-        """The readiness, as soon as it says so."""
-        seen: object = None
-        async with httpx.AsyncClient(base_url=self.url) as client:
-            deadline_s = time.monotonic() + WITHIN_S
-            while time.monotonic() < deadline_s and (self.process is None or self.process.poll() is None):
-                try:
-                    answer = await client.get("/readyz")
-                    seen = answer.text
-                    if answer.status_code == 200:
-                        found: dict[str, Any] = answer.json()
-                        return found
-                except httpx.TransportError as error:
-                    seen = error
-                await asyncio.sleep(0.05)
-        raise AssertionError(f"not ready within {WITHIN_S} s: {seen}\n{self.log.read_text()[-3000:]}")
-
-
-@pytest.fixture
-async def program(
-    database: Database, kafka: str, topics: Callable[..., Awaitable[list[str]]], tmp_path: Path
-) -> Program:
-    owner = f"errands{os.getpid()}n{next(_numbers)}"
-    await topics(owner, "bells")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return Program(
-        {
-            "ERRANDS_OWNER": owner,
-            "BATON_DATABASE_URL": database.url,
-            "BATON_READER_URL": database.reader_url,
-            "BATON_KAFKA": kafka,
-            "BATON_HTTP_HOST": "127.0.0.1",
-            "BATON_HTTP_PORT": str(port),
-            "BATON_KEYS": str(tmp_path / "keys"),
-            "BATON_TRACES": str(tmp_path / "traces"),
-            "BATON_CLOCK": "real",
-        },
-        _keys(tmp_path),
-        f"http://127.0.0.1:{port}",
-        tmp_path / "program.log",
-    )
-
-
-def _keys(folder: Path) -> Path:
-    token(folder / "keys", person="nobody", roles=("ops",))
-    return folder / "keys"
 
 
 @pytest.fixture
@@ -283,23 +183,6 @@ async def test_numbers_and_the_description_are_open_and_probes_leave_no_spans(se
     async with served.client("ops") as ops:
         assert (await ops.get("/v1/parked")).json() == {"rows": [], "next_cursor": None}
         assert (await ops.post(f"/v1/parked/{new_id()}/drop")).status_code == 404
-
-
-async def test_it_ends_within_five_seconds_and_leaves_its_spans(program: Program, tmp_path: Path) -> None:
-    with program.running() as process:
-        await program.ready()
-        async with program.client() as client:
-            await client.post(f"/v1/errands/{new_id()}", json={"to": "ann"})
-        started_s = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        process.wait(END_WITHIN_S)
-        assert time.monotonic() - started_s < END_WITHIN_S
-    files = (tmp_path / "traces").glob("*.jsonl")
-    spans = [json.loads(line) for path in files for line in path.read_text().splitlines()]
-    door = next(span for span in spans if span["name"].startswith("POST /v1/errands"))
-    decide = next(span for span in spans if span["name"] == "decide GiveErrand")
-    assert (decide["trace_id"], decide["parent"]) == (door["trace_id"], door["span_id"])
-    assert not [span for span in spans if "healthz" in span["name"] or "readyz" in span["name"]]
 
 
 def test_without_settings_it_says_which_are_missing(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""The errands service as a program of its own, on a fresh database and topics of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from infra.local.databases import Database
+from libs.service.issuer import token
+from tests.integration.running import Program
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+async def program(
+    database: Database, kafka: str, topics: Callable[..., Awaitable[list[str]]], tmp_path: Path
+) -> Program:
+    owner = f"errands{os.getpid()}n{next(_numbers)}"
+    await topics(owner, "bells")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return Program(
+        {
+            "ERRANDS_OWNER": owner,
+            "BATON_DATABASE_URL": database.url,
+            "BATON_READER_URL": database.reader_url,
+            "BATON_KAFKA": kafka,
+            "BATON_HTTP_HOST": "127.0.0.1",
+            "BATON_HTTP_PORT": str(port),
+            "BATON_KEYS": str(tmp_path / "keys"),
+            "BATON_TRACES": str(tmp_path / "traces"),
+            "BATON_CLOCK": "real",
+        },
+        _keys(tmp_path),
+        f"http://127.0.0.1:{port}",
+        tmp_path / "program.log",
+    )
+
+
+def _keys(folder: Path) -> Path:
+    token(folder / "keys", person="nobody", roles=("ops",))
+    return folder / "keys"
