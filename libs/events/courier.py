@@ -168,19 +168,20 @@ class Courier:
 
     async def _send(self, due: Delivery, attempt: Entry, end_s: float) -> Command:
         """Send if it is still wanted; what came of it, as the command that records it."""
-        effect, row = due.effect, due.row
+        effect = due.effect
         try:
-            row, _ = await self._looks.run(due.tenant, due.as_wanted, after=attempt.position)
-            if row is None:
-                return effect.failed(due.row, NotSent("it is no longer wanted", final=True))
+            wanted, _ = await self._looks.run(due.tenant, due.as_wanted, after=attempt.position)
         except NotYet as error:
             return effect.failed(due.row, NotSent(str(error)))
+        if wanted is None:
+            return effect.failed(due.row, NotSent("it is no longer wanted", final=True))
+        row = wanted.row
         left_s = end_s - time.monotonic()
         if left_s <= 0:
             return effect.failed(row, NotSent("there was no time left to send it before the deadline"))
         try:
             async with asyncio.timeout(left_s):
-                said = await effect.send(row, due.idempotency_key(self._service.name))
+                said = await effect.send(wanted.content, due.idempotency_key(self._service.name))
         except NotSent as error:
             return effect.failed(row, error)
         except TimeoutError:

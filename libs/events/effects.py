@@ -37,6 +37,11 @@ def always(row: Any, look: Look) -> bool:
     return True
 
 
+def itself(row: Any, look: Look) -> Any:
+    """The row says all that is to be sent."""
+    return row
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """Rows of `view` with a `due_at` (UTC, domain clock; None: not waiting) are sent once it has passed.
@@ -47,7 +52,8 @@ class Effect:
 
     start      (row, deadline) → command whose fact sets the row's `deadline` and clears its `due_at`
     wanted     asked once more after that, on the newest views
-    send       (row, idempotency key) → what the other side said, such as its id of the message; raises NotSent.
+    content    (row, the same views) → what `send` gets: rows need not keep addresses, secrets and words
+    send       (content, idempotency key) → what the other side said, such as its id of the message; raises NotSent.
                The key is of delivery and attempt. It is cancelled in time before the deadline.
     succeeded, failed, unknown
                (row, what was said) → command whose fact ends the attempt `row.attempt`. These come whatever happened to
@@ -62,8 +68,16 @@ class Effect:
     failed: Callable[[Any, NotSent], Command]
     unknown: Callable[[Any, str], Command]
     wanted: Callable[[Any, Look], bool] = always
+    content: Callable[[Any, Look], Any] = itself
     deadline_s: float = 30.0
     at_once_max: int = 8
+
+
+class Wanted(NamedTuple):
+    """A delivery's row as it stands by now, and what is sent of it."""
+
+    row: Any
+    content: Any
 
 
 class Delivery(NamedTuple):
@@ -80,12 +94,12 @@ class Delivery(NamedTuple):
         parts = (service, self.effect.name, self.tenant, *self.key, self.row.attempt)
         return str(uuid5(NAMESPACE, "/".join(map(str, parts))))
 
-    def as_wanted(self, look: Look) -> Any | None:
-        """The row as it stands by now, None when this attempt at it is not under way or not wanted any more."""
+    def as_wanted(self, look: Look) -> Wanted | None:
+        """None when this attempt at it is not under way, or not wanted any more."""
         row = look.row(self.effect.view, self.key)
         if row is None or row.deadline is None or row.due_at is not None or row.attempt != self.row.attempt:
             return None
-        return row if self.effect.wanted(row, look) else None
+        return Wanted(row, self.effect.content(row, look)) if self.effect.wanted(row, look) else None
 
 
 def storable(said: str) -> str:

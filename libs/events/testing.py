@@ -20,7 +20,7 @@ import msgspec
 
 from libs.events.contract import Opaque
 from libs.events.deciding import Asked, Command, Decider, Handle
-from libs.events.effects import Delivery, NotSent
+from libs.events.effects import Delivery, Effect, NotSent
 from libs.events.entries import Entry, Fact, derived_id, stream_id
 from libs.events.errors import Refusal
 from libs.events.folding import Held, Key, Replaced, apply, as_key, lines_by_fact, touches
@@ -120,6 +120,7 @@ class MemoryService:
     """A whole service without I/O: journal, views with their past, reactions to the end, timers and effects on demand.
 
     A reaction that is refused raises here, unless `parks` is set: then it is kept in `parked`, as a real service does.
+    `sent`: what effects were given to send.
     """
 
     service: Service
@@ -127,6 +128,7 @@ class MemoryService:
     entries: list[Entry] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     parked: list[tuple[Reaction, Entry, Refusal]] = field(default_factory=list)
+    sent: list[Any] = field(default_factory=list)
     past: dict[View[Any], list[Replaced]] = field(default_factory=dict)
     _tables: dict[View[Any], dict[Key, Held]] = field(default_factory=dict)
     _commands: int = 0
@@ -183,13 +185,12 @@ class MemoryService:
         deadline, look = at + timedelta(seconds=effect.deadline_s), MemoryLook(self._tables, delivery.tenant)
         started = self.ask(effect.start(delivery.row, deadline), by=by, at=at, tenant=delivery.tenant)
         assert started, f"no attempt was decided: {delivery.row}"
-        row = delivery.as_wanted(look)
-        if row is None:
+        wanted = delivery.as_wanted(look)
+        if wanted is None:
             outcome = effect.failed(delivery.row, NotSent("it is no longer wanted", final=True))
-        elif isinstance(came, NotSent):
-            outcome = effect.failed(row, came)
         else:
-            outcome = effect.unknown(row, "nobody can say") if came is None else effect.succeeded(row, came)
+            self.sent.append(wanted.content)
+            outcome = _outcome(effect, wanted.row, came)
         self.ask(outcome, by=by, at=at, tenant=delivery.tenant)
 
     def row(self, view: View[Any], key: Any, tenant: str = "main") -> Any:
@@ -300,6 +301,12 @@ class MemoryService:
                 if not self.parks:
                     raise
                 self.parked.append((reaction, entry, refusal))
+
+
+def _outcome(effect: Effect, row: Any, came: str | NotSent | None) -> Command:
+    if isinstance(came, NotSent):
+        return effect.failed(row, came)
+    return effect.unknown(row, "nobody can say") if came is None else effect.succeeded(row, came)
 
 
 def encode_sample(fact: Fact) -> bytes:

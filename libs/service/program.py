@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from pydantic_settings import BaseSettings
 
 from libs.events.errors import Unavailable
 from libs.events.journal import Journal
@@ -31,7 +32,7 @@ from libs.service.machinery import Machinery, Taking, assemble, prepare
 from libs.service.metrics import Metrics
 from libs.service.problems import AWAY
 from libs.service.roles import Roles
-from libs.service.settings import Settings, load
+from libs.service.settings import Settings, load, read
 from libs.service.standing import diverged, lags, trouble
 from libs.service.telemetry import Telemetry
 
@@ -46,10 +47,16 @@ HEADER_BYTES_MAX = 32 * 1024
 _log = logs.getLogger("baton.program")
 
 
-def run(service: Service, router: APIRouter, *, inbound: Taking | None = None) -> None:
-    """Serve until told to stop. `inbound`: makes the function that takes in foreign events from Kafka."""
+def run(
+    service: Service, router: APIRouter, *, inbound: Taking | None = None, own: type[BaseSettings] | None = None
+) -> None:
+    """Serve until told to stop. `inbound`: makes the function that takes in foreign events from Kafka. `own`: settings
+    of this service's own, which it reads when it needs them: wrong ones are said at the start.
+    """
     try:
         settings = load()
+        if own is not None:
+            read(own)
         app = application(service, router, settings, inbound)
         sockets = [_shared(settings)] if settings.http_shared else None
     except SettingsError as error:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.service.auth import AUDIENCE, LOCAL_ISSUER
 from libs.service.errors import SettingsError, shorten
+
+S = TypeVar("S", bound=BaseSettings)
 
 
 class Settings(BaseSettings):
@@ -57,19 +59,24 @@ def _held_instant(value: str) -> datetime:
 
 def load() -> Settings:
     """The settings of this process; raises SettingsError naming every variable that is missing or wrong."""
+    return read(Settings)
+
+
+def read(kind: type[S]) -> S:
+    """Settings of this kind, such as a service's own; raises SettingsError as `load` does."""
     try:
-        return Settings()  # type: ignore[call-arg]  # the required fields come from the environment
+        return kind()
     except ValidationError as error:
-        lines = [_line(str(fault["loc"][0]), fault["msg"], fault.get("input")) for fault in error.errors()]
+        lines = [_line(kind, str(fault["loc"][0]), fault["msg"], fault.get("input")) for fault in error.errors()]
         raise SettingsError("\n".join(lines)) from error
 
 
-def _line(name: str, message: str, found: object) -> str:
+def _line(kind: type[BaseSettings], name: str, message: str, found: object) -> str:
     variable = name if name.startswith("BATON_") else f"BATON_{name.upper()}"
-    known = Settings.model_fields.get(name)
+    known = kind.model_fields.get(name)
     meaning = f" ({known.description})" if known and known.description else ""
     if message == "Field required":
         return f"{variable} is not set{meaning}; set it in the environment (`baton up` does)"
     # Connection strings hold passwords: never show what was found there.
-    value = "" if name.endswith("_url") else f"={shorten(found)}"
+    value = "" if name.endswith(("_url", "_password")) else f"={shorten(found)}"
     return f"{variable}{value}{meaning}: {message}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from libs.events.contracts.notify import DeliveryFailed, MessagePosted
 from libs.events.contracts.sla import BreachWithdrawn, EscalationRaised, SlaBreached, SlaWarned
 from libs.events.contracts.tasks import (
     CaseClosed,
@@ -22,11 +23,13 @@ from libs.events.deciding import Command
 from libs.events.entries import Entry, Fact
 from libs.events.reactions import Reaction
 from libs.events.views import Look
-from services.notify.commands import PostMessage, message_id
+from services.notify.commands import WEBHOOK, DropChannel, PlanDelivery, PostMessage, delivery_id, message_id
 from services.notify.domain import names
 from services.notify.domain.recipients import Recipient, contacts, decision_board, leads, merged, seats
 from services.notify.views.assignments import ASSIGNMENTS
 from services.notify.views.cases import CASES, Case, who_has
+from services.notify.views.channels import CHANNELS
+from services.notify.views.deliveries import WEBHOOKS
 from services.notify.views.messages import MESSAGES
 
 
@@ -186,6 +189,25 @@ def _reaction(name: str, on: type[Fact], rule: Rule) -> Reaction:
     return Reaction(name, (on,), react)
 
 
+def send_out(fact: MessagePosted, entry: Entry, look: Look) -> Iterable[Command]:
+    """What is in the inbox also goes out by the channels that its reader chose."""
+    for row in look.rows(CHANNELS, person=fact.to):
+        yield PlanDelivery(
+            delivery=delivery_id(fact.message, row.channel),
+            case_id=fact.case_id or entry.subject,
+            message=fact.message,
+            to=fact.to,
+            channel=row.channel,
+        )
+
+
+def stop_at_gone(fact: DeliveryFailed, entry: Entry, look: Look) -> Iterable[Command]:
+    """A receiver that says it is gone gets nothing more."""
+    row = look.row(WEBHOOKS, fact.delivery)
+    if row is not None and fact.gone is not None:
+        yield DropChannel(person=row.to, channel=WEBHOOK, choice=fact.gone, because=fact.reason)
+
+
 REACTIONS = (
     _reaction("tell-assigned", TaskAssigned, assigned),
     _reaction("tell-offered", HandoffOffered, offered),
@@ -200,4 +222,6 @@ REACTIONS = (
     _reaction("tell-withdrawn", BreachWithdrawn, withdrawn),
     _reaction("tell-escalated", EscalationRaised, raised),
     _reaction("tell-closed", CaseClosed, closed),
+    Reaction("send-out", (MessagePosted,), send_out),
+    Reaction("stop-at-gone", (DeliveryFailed,), stop_at_gone),
 )

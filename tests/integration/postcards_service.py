@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 
@@ -19,6 +22,7 @@ from libs.events.service import Service
 from libs.events.tests.postcards import PostcardRow, by_post, with_postcards
 from tests.integration.errands_service import Errands, errands
 
+ROOT = Path(__file__).parents[2]
 CONNECT_WITHIN_S = 10.0
 DEADLINE_S = 4.0
 """Of attempts by the process that is killed."""
@@ -64,6 +68,33 @@ async def posted(database: Database, service: Service) -> AsyncIterator[tuple[Er
     """One process of the service; its courier is stepped by hand or run by the test."""
     async with errands(database, service) as running:
         yield running, courier_of(service, running, database)
+
+
+@asynccontextmanager
+async def process(module: str, **environment: str) -> AsyncIterator[Process]:
+    """A program beside this one, killed at the end."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, cwd=ROOT, stdout=PIPE, env={**os.environ, **environment}
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+@asynccontextmanager
+async def sending(courier: Courier) -> AsyncIterator[None]:
+    """The courier runs by itself."""
+    task = asyncio.create_task(courier.run())
+    try:
+        yield
+    finally:
+        failed = task.done() and task.exception()
+        task.cancel()
+        await asyncio.wait([task])
+        assert not failed, failed
 
 
 async def work(database: Database, sink: str) -> None:

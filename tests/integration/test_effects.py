@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +17,7 @@ from infra.local.databases import Database
 from infra.local.rest import unrest
 from libs.events import rebuilding
 from libs.events.appends import Heard
-from libs.events.courier import SENDING_SHARE, Courier
+from libs.events.courier import SENDING_SHARE
 from libs.events.entries import Entry, Fact, derived_id, new_id
 from libs.events.service import Service
 from libs.events.tests.errands import SERVICE, BellRung
@@ -43,10 +39,9 @@ from libs.service.machinery import assemble
 from libs.service.settings import Settings
 from libs.service.standing import positions
 from tests.integration.errands_service import Errands, now, until
-from tests.integration.postcards_service import DEADLINE_S, courier_of, postcards, posted
+from tests.integration.postcards_service import DEADLINE_S, courier_of, postcards, posted, process, sending
 
 pytestmark = pytest.mark.platform
-ROOT = Path(__file__).parents[2]
 
 
 class Sink:
@@ -60,19 +55,6 @@ class Sink:
         async with httpx.AsyncClient() as client:
             found: list[list[str]] = (await client.get(self.url)).json()
             return found
-
-
-@asynccontextmanager
-async def process(module: str, **environment: str) -> AsyncIterator[Process]:
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, cwd=ROOT, stdout=PIPE, env={**os.environ, **environment}
-    )
-    try:
-        yield started
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.wait()
 
 
 @pytest.fixture
@@ -105,19 +87,6 @@ async def until_state(running: Errands, postcard: UUID, state: str) -> PostcardR
 
     await until(reached, f"the postcard is {state}")
     return found[0]
-
-
-@asynccontextmanager
-async def sending(courier: Courier) -> AsyncIterator[None]:
-    """The courier runs by itself."""
-    task = asyncio.create_task(courier.run())
-    try:
-        yield
-    finally:
-        failed = task.done() and task.exception()
-        task.cancel()
-        await asyncio.wait([task])
-        assert not failed, failed
 
 
 async def test_of_two_couriers_that_race_exactly_one_sends(database: Database, sink: Sink) -> None:
