@@ -70,6 +70,8 @@ def start(service: str, level: str) -> None:
     # One line per request is what traces are for; aiokafka tells of every fetch that finds nothing.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
     logging.getLogger("aiokafka").setLevel(max(logging.WARNING, root.level))
+    for name in ("httpx", "httpcore"):  # they name whole addresses, which may hold somebody's secret
+        logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

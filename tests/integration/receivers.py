@@ -90,19 +90,21 @@ class Receiver:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
             self.came.append((headers, await reader.readexactly(int(headers["content-length"]))))
-            await self._answer(writer)
+            await self._answer(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # who asked has gone, or only looked in
         finally:
             writer.close()
 
-    async def _answer(self, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer == MUTE:
-            await asyncio.Event().wait()
+            await reader.read()  # until who asked has gone
+            return
         if answer != ENDLESS:
             writer.write(f"HTTP/1.1 {answer}\r\n{self.headers}Content-Length: 2\r\n\r\nhi".encode())
-            return await writer.drain()
+            await writer.drain()
+            return
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
         while True:
             writer.write(bytes(65_536))

@@ -176,6 +176,7 @@ async def killed_while_sending(
     }
     async with notify(database, outside(keys)) as (running, _):
         await choose(running, by, address)
+        await running.settle()
         async with process("tests.integration.notify_service", **told) as other:
             delivery = await posted(running, by)
 

@@ -22,18 +22,20 @@ from services.notify.views.deliveries import DELIVERIES, Delivery
 
 EMAIL_WITHIN_S = 60.0
 WEBHOOK_WITHIN_S = 30.0
-AT_ONCE_MAX = 8
+EMAILS_AT_ONCE_MAX = 8
+WEBHOOKS_AT_ONCE_MAX = 64
+"""Many, so that a few receivers that answer slowly do not hold up all others."""
 Send = Callable[[Letter, str], Awaitable[str]]
 
 
 def effects(outside: Callable[[], Outside]) -> tuple[Effect, ...]:
     return (
-        _effect(EMAIL, Email(outside).send, EMAIL_WITHIN_S),
-        _effect(WEBHOOK, Webhooks(outside).send, WEBHOOK_WITHIN_S),
+        _effect(EMAIL, Email(outside).send, EMAIL_WITHIN_S, EMAILS_AT_ONCE_MAX),
+        _effect(WEBHOOK, Webhooks(outside).send, WEBHOOK_WITHIN_S, WEBHOOKS_AT_ONCE_MAX),
     )
 
 
-def _effect(channel: str, send: Send, within_s: float) -> Effect:
+def _effect(channel: str, send: Send, within_s: float, at_once_max: int) -> Effect:
     return Effect(
         name=channel,
         view=DELIVERIES[channel],
@@ -45,7 +47,7 @@ def _effect(channel: str, send: Send, within_s: float) -> Effect:
         wanted=is_wanted,
         content=letter_of,
         deadline_s=within_s,
-        at_once_max=AT_ONCE_MAX,
+        at_once_max=at_once_max,
     )
 
 
