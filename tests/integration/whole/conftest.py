@@ -1,4 +1,4 @@
-"""One platform for this folder, with its clock held, on which the complaint that nobody wants was played to its end.
+"""One platform for this folder, its clock held, Zipkin beside it, on which the complaint that nobody wants was played.
 
 The tests leave it as they found it, or add what is of no matter to the others: cases of their own, later instants.
 """
@@ -23,7 +23,7 @@ from tests.launching import launching
 @pytest.fixture(scope="package")
 def platform_told() -> Iterator[Platform]:
     with launching() as start:
-        yield start(Wishes(clock=f"held:{START.isoformat()}"))
+        yield start(Wishes(clock=f"held:{START.isoformat()}", traces=True))
 
 
 @pytest.fixture(scope="package")
