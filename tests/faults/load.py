@@ -73,6 +73,7 @@ class Clients:
     nothing was acknowledged, where that was long.
 
     `faults`: answers that say that something is wrong inside (500), where "try again soon" (503) is meant.
+    `twice`: what got no answer at the first retry either, and what was seen then.
     """
 
     platform: Platform
@@ -81,6 +82,7 @@ class Clients:
     answers_s: list[float] = field(default_factory=list)
     stalls_s: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
 
     async def __aenter__(self) -> Clients:
         self._bearers: dict[str, str] = {}
@@ -115,6 +117,8 @@ class Clients:
                 self.counts[f"answered {answer.status_code}"] += 1
                 if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                     self.faults.append(f"{ask.service}{ask.path} {answer.status_code} {answer.text}")
+            if tries == 2:
+                self.twice.append(f"{ask.service}{ask.path}: {seen}")
             await asyncio.sleep(AGAIN_SECONDS)
         raise NoAnswer(f"{ask} has no answer after {tries} tries: {seen}")
 
