@@ -18,14 +18,25 @@ POSITION_HEADER = "Baton-Position"
 
 
 class Asking:
-    """Asks commands in the name of one request. Several in one request get ids of their own, in their order."""
+    """Asks commands in the name of one request. Several in one request get ids of their own, in their order.
+
+    `expected`: the stream version that must still stand. `tagged`: the answer's ETag is the stream's version.
+    """
 
     def __init__(
-        self, doors: Doors, identity: Identity, response: Response, *, route: str, key: str | None, expected: int | None
+        self,
+        doors: Doors,
+        identity: Identity,
+        response: Response,
+        *,
+        route: str,
+        key: str | None,
+        expected: int | None,
+        tagged: bool = True,
     ) -> None:
         self._doors, self._identity, self._response = doors, identity, response
-        self._route, self._key, self._expected = route, key, expected
-        self._asked = 0
+        self._route, self._key, self._expected, self._tagged = route, key, expected, tagged
+        self._asked = self._position = 0
 
     @property
     def person(self) -> str:
@@ -60,8 +71,10 @@ class Asking:
                 expected=self._expected,
             )
         )
-        self._response.headers["ETag"] = f'"{answer.version}"'
-        self._response.headers[POSITION_HEADER] = str(answer.position)
+        if self._tagged:
+            self._response.headers["ETag"] = f'"{answer.version}"'
+        self._position = max(self._position, answer.position)
+        self._response.headers[POSITION_HEADER] = str(self._position)
         return Accepted.model_validate(answer, from_attributes=True)
 
     def _command_id(self, key: str | None) -> UUID:

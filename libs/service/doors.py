@@ -27,6 +27,7 @@ from libs.service.running import Checked, Doors
 __all__ = [
     "Accepted",
     "Ask",
+    "AskSeveral",
     "Asking",
     "Checked",
     "Doors",
@@ -122,6 +123,17 @@ def _asking(
     )
 
 
+def _asking_several(
+    request: Request,
+    response: Response,
+    identity: Annotated[Identity, Depends(identity_of)],
+    doors: Annotated[Doors, Depends(doors_of)],
+    idempotency_key: _Key = None,
+) -> Asking:
+    route = f"{request.method} {route_of(request)}"
+    return Asking(doors, identity, response, route=route, key=idempotency_key, expected=None, tagged=False)
+
+
 def ask_as(actor: str, tenant: str = "main") -> Any:
     """A dependency that asks in the name of a door without tokens (a webhook, opened by its signature)."""
 
@@ -148,6 +160,8 @@ def _reading(
 
 
 Ask = Annotated[Asking, Depends(_asking)]
+AskSeveral = Annotated[Asking, Depends(_asking_several)]
+"""For a door that asks about several streams: no version of one of them says what a request is about."""
 Read = Annotated[Reading, Depends(_reading)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from libs.events.errors import NotFound
@@ -13,7 +13,7 @@ from libs.organisation.lines import LINE_PEOPLE_MAX, line_too_long
 from libs.organisation.views import THE_BOARD, Board, Contact, Department, Person
 from libs.service.doors import Accepted, Ask, Page, Read, Shown, roles
 from services.directory.commands import (
-    CODE_CHARS_MAX,
+    Code,
     CorrectReportingLine,
     JoinPerson,
     NameContact,
@@ -25,7 +25,6 @@ from services.directory.commands import (
 COMPARED_PEOPLE_MAX = 20
 
 router = APIRouter(prefix="/v1", tags=["directory"])
-Code = Annotated[str, Path(min_length=1, max_length=CODE_CHARS_MAX)]
 AskedPeople = Annotated[list[str], Query(min_length=1, max_length=COMPARED_PEOPLE_MAX)]
 
 

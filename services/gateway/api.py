@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from libs.events import handling
 from libs.events.entries import entity_id
@@ -16,7 +16,7 @@ from libs.events.errors import BatonError, CommandReused, NotFound, Refusal
 from libs.service import issuer, settings
 from libs.service.auth import Identity
 from libs.service.bodies import require_json
-from libs.service.doors import Ask, Doors, Instant, Page, Read, Shown, doors_of, identity_of, roles
+from libs.service.doors import Asking, AskSeveral, Doors, Instant, Page, Read, Shown, doors_of, identity_of, roles
 from libs.service.problems import problem_of
 from services.gateway.channels import cloudevents, jira, jira_rest
 from services.gateway.channels.intake import Intake, Result, Taken, result_of
@@ -27,6 +27,7 @@ from services.gateway.commands import (
     ReconcileWorkItem,
     ReportWorkItem,
     Title,
+    in_years,
 )
 from services.gateway.domain.work_item import ANSWER_BEHIND
 from services.gateway.views.deliveries import DELIVERIES, DeliveriesRow
@@ -98,7 +99,7 @@ class Reconciliation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     origin: Title
-    seen_at: Instant
+    seen_at: Annotated[Instant, AfterValidator(in_years)]
     answer: Annotated[dict[str, Any], Field(json_schema_extra=_ANSWER)]
     host: Name | None = None
     asked: Annotated[tuple[Name, ...], Field(max_length=jira_rest.ISSUES_MAX)] = ()
@@ -224,13 +225,13 @@ async def _note_altered(doors: Doors, command: ReportWorkItem, identifier: str) 
 
 
 @router.post("/v1/reconciliations", dependencies=[roles("integration")])
-async def reconcile(body: Reconciliation, ask: Ask) -> Reconciled:
+async def reconcile(body: Reconciliation, ask: AskSeveral) -> Reconciled:
     """Compare what Jira's search answers with what its deliveries said; where they differ, the answer holds."""
     asked = jira_rest.Asked(body.origin, body.seen_at, body.host, body.asked)
     return Reconciled(results=tuple([await _compared(c, ask) for c in jira_rest.read(body.answer, asked, ask.tenant)]))
 
 
-async def _compared(command: ReconcileWorkItem, ask: Ask) -> WorkItemCompared:
+async def _compared(command: ReconcileWorkItem, ask: Asking) -> WorkItemCompared:
     try:
         answer = await ask(command)
     except Refusal as refused:

@@ -25,7 +25,7 @@ def _no_nul(text: str) -> str:
     return text
 
 
-def _in_years(at: AwareDatetime) -> AwareDatetime:
+def in_years(at: AwareDatetime) -> AwareDatetime:
     if at.year not in YEARS:
         raise ValueError(f"must lie in the years {YEARS.start} to {YEARS.stop - 1}")
     return at
@@ -35,7 +35,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_CHARS_MAX)
 Title = Annotated[str, StringConstraints(min_length=1, max_length=TITLE_CHARS_MAX), AfterValidator(_no_nul)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_CHARS_MAX), AfterValidator(_no_nul)]
 Timeline = Annotated[str, StringConstraints(max_length=NAME_CHARS_MAX), AfterValidator(_no_nul)]
-Instant = Annotated[AwareDatetime, AfterValidator(_in_years)]
+Instant = Annotated[AwareDatetime, AfterValidator(in_years)]
 Saying = Literal["key", "summary", "status", "assignee"]
 Said = tuple[Saying, ...]
 Form = Annotated[dict[Name, Text], Field(max_length=FORM_FIELDS_MAX)]

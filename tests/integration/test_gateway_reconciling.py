@@ -139,7 +139,10 @@ async def test_a_page_that_is_sent_again_with_its_key_repairs_once(gateway: Stan
     answers = [await _send(gateway, body, **{"Idempotency-Key": "page-1"}) for _ in range(2)]
     assert [answer.json()["results"][0]["result"] for answer in answers] == ["repaired", "repaired"]
     assert len(await _rows(gateway, "/v1/reconciliations", host=HOST, item="1")) == 1
-    assert (await _send(gateway, body)).json()["results"][0]["result"] == "equal"
+    again = await _send(gateway, body)
+    assert again.json()["results"][0]["result"] == "equal"
+    assert int(again.headers["Baton-Position"]) == again.json()["results"][0]["position"]
+    assert "ETag" not in again.headers
 
 
 async def test_what_is_no_page_is_refused_by_name_and_nothing_is_stored(gateway: Standing) -> None:
@@ -153,6 +156,7 @@ async def test_what_is_no_page_is_refused_by_name_and_nothing_is_stored(gateway:
         (_page([issue, undated]), "body.answer.issues.1.fields.updated"),
         ({**_page([], asked=["1"]), "host": None}, "body.host"),
         ({**_page([issue]), "seen_at": "yesterday"}, "body.seen_at"),
+        ({**_page([issue]), "seen_at": "1000-01-01T00:00:00Z"}, "body.seen_at"),
         (_page([], asked=["1"] * (ISSUES_MAX + 1)), "body.asked"),
     ]
     for body, field in cases:

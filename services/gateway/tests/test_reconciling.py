@@ -239,6 +239,26 @@ def test_answers_as_another_projects_tests_recorded_them_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    "odd",
+    [
+        {"key": "T\x001"},
+        {"key": 7},
+        {"id": 1},
+        {"fields": {"summary": "a\x00" * 5_000, "status": None, "assignee": 7}},
+        {"fields": {"summary": ["x"], "status": {"name": "\x00"}, "assignee": {"name": "x" * 1_000}}},
+        {"fields": {"summary": "", "status": 7, "assignee": {}}},
+    ],
+)
+def test_odd_details_of_an_answer_are_left_out_or_cut_and_never_refused(odd: dict[str, Any]) -> None:
+    tracker = Tracker(random.Random(7))
+    tracker.create()
+    (issue,) = tracker.answer()["issues"]
+    fields = {**odd.get("fields", {}), "updated": issue["fields"]["updated"]}
+    gateway = MemoryService(SERVICE)
+    assert _reconcile(gateway, {"issues": [{**issue, **odd, "fields": fields}]}) == {"repaired": 1}
+
+
+@pytest.mark.parametrize(
     ("answer", "field"),
     [
         ({}, "body.answer.issues"),

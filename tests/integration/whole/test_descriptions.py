@@ -1,0 +1,227 @@
+"""Every service answers as its /openapi.json says, whoever asks and whatever is sent."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+import uvicorn
+from fastapi import FastAPI, HTTPException, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import Failure, FailureGroup, ServerError
+from schemathesis.core.result import Err
+from schemathesis.openapi.checks import JsonSchemaError, UndefinedContentType, UndefinedStatusCode
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from demo.stage import Stage
+from demo.stories.complaint import REFERENCE
+from infra.local import Platform
+from libs.service.auth import ROLES
+from libs.service.issuer import token
+from tests.faults.standing import new_seed
+from tests.integration.whole.addresses import operations
+
+pytestmark = pytest.mark.long
+EXAMPLES_PER_OPERATION = 20
+ANSWER_SECONDS_MAX = 30
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+SERVICES = ("directory", "goals", "tasks", "sla", "notify", "audit", "gateway")
+LEFT_OUT = {"POST /v1/clock": "would move the platform's clock to wherever; see test_doors_bad_input"}
+WAITED_FOR = ("after", "baton-position")  # what is not there yet is 503 after a while: see test_doors_bad_input
+EVERY_ROLE = ",".join(sorted(ROLES))
+ASKING = (*sorted(ROLES), *[EVERY_ROLE] * 4)
+
+
+@dataclass
+class Knocking:
+    """One service's doors, asked at random. `known`: what the path of an operation may name so that it is there."""
+
+    url: str
+    bearers: dict[str, str]
+    known: dict[str, str]
+    session: requests.Session
+    answers: Counter[int] = field(default_factory=Counter)
+
+    def examples(self, operation: APIOperation[Any, Any, Any, Any]) -> st.SearchStrategy[Case[Any]]:
+        known = {p.name: self.known[p.name] for p in operation.path_parameters if p.name in self.known}
+        return st.one_of(
+            operation.as_strategy(GenerationMode.POSITIVE, path_parameters=known or None),
+            operation.as_strategy(GenerationMode.POSITIVE),
+            operation.as_strategy(GenerationMode.NEGATIVE),
+        )
+
+    def ask(self, case: Case[Any], asking: str) -> None:
+        for place in (case.query, case.headers):
+            for name in WAITED_FOR:
+                if str(place.get(name)).isdecimal():
+                    place[name] = "0"
+        answer = case.call_and_validate(
+            self.url,
+            self.session,
+            {"Authorization": f"Bearer {self.bearers[asking]}"},
+            checks=CHECKS,
+            timeout=ANSWER_SECONDS_MAX,
+        )
+        self.answers[answer.status_code] += 1
+
+
+@pytest.fixture(scope="module")
+def chosen() -> int:
+    number = new_seed()
+    print(f"\nBATON_SEED={number}")
+    return number
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as opened:
+        opened.trust_env = False  # no proxy stands before one's own machine
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def known(stage: Stage, case: str) -> dict[str, str]:
+    """What the story has left, by the names that paths have for it."""
+    (message, *_) = stage.ops().rows("notify", "/v1/messages")
+    (kpi, *_) = stage.ops().rows("goals", "/v1/kpis")
+    return {
+        "case_id": case,
+        "case": REFERENCE,
+        "number": "1",
+        "department": "production",
+        "person": "prod-1",
+        "message": str(message["message"]),
+        "kpi": str(kpi["kpi"]),
+    }
+
+
+@pytest.mark.platform
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_answers_as_it_is_described_and_never_fails(
+    service: str, platform_told: Platform, known: dict[str, str], session: requests.Session, chosen: int
+) -> None:
+    keys = platform_told.secrets.keys
+    bearers = {asking: token(keys, person="prod-1", roles=asking.split(",")) for asking in ASKING}
+    knocking = Knocking(platform_told.services[service].url, bearers, known, session)
+    began_s = time.monotonic()
+    asked, failures = _everywhere(knocking, chosen)
+    took = f"{time.monotonic() - began_s:.1f} s"
+    print(f"{service}: {len(asked)} operations, {took}, answers {dict(sorted(knocking.answers.items()))}")
+    if failures:
+        raise BaseExceptionGroup(f"{service} does not answer as it is described", list(failures.values()))
+    described = {f"{each.method} {each.path}" for each in operations(platform_told) if each.service == service}
+    assert described <= asked | LEFT_OUT.keys()
+
+
+def test_a_door_that_answers_otherwise_than_it_is_described_is_found(session: requests.Session, chosen: int) -> None:
+    with _served(_unsound()) as url:
+        knocking = Knocking(url, dict.fromkeys(ASKING, "x"), {}, session)
+        asked, failures = _everywhere(knocking, chosen)
+    assert {label: _told(failures[label]) for label in failures} == {
+        "GET /undescribed": {UndefinedStatusCode},
+        "GET /misshapen": {JsonSchemaError},
+        "GET /untyped": {UndefinedContentType},
+        "GET /failing": {ServerError, UndefinedStatusCode},
+    }
+    assert asked - failures.keys() == {"GET /sound"}
+
+
+def _everywhere(knocking: Knocking, chosen: int) -> tuple[set[str], dict[str, FailureGroup]]:
+    """Knock at every door of a service. (what was knocked at, what failed where); no failure ends the round."""
+    asked, failures = set[str](), dict[str, FailureGroup]()
+    schema = schemathesis.openapi.from_url(f"{knocking.url}/openapi.json", config=SchemathesisConfig())
+    for found in schema.get_all_operations():
+        if isinstance(found, Err):
+            raise found.err()
+        operation = found.ok()
+        if operation.label in LEFT_OUT:
+            continue
+        asked.add(operation.label)
+        try:
+            _at_random(knocking, operation, chosen)
+        except FailureGroup as failure:
+            failure.add_note(f"{operation.label}, BATON_SEED={chosen}")
+            failures[operation.label] = failure
+    return asked, failures
+
+
+def _at_random(knocking: Knocking, operation: APIOperation[Any, Any, Any, Any], chosen: int) -> None:
+    @seed(chosen)
+    @settings(
+        max_examples=EXAMPLES_PER_OPERATION,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=knocking.examples(operation), asking=st.sampled_from(ASKING))
+    def ask(case: Case[Any], asking: str) -> None:
+        knocking.ask(case, asking)
+
+    ask()
+
+
+def _told(failure: FailureGroup) -> set[type[Failure]]:
+    return {type(each) for each in failure.exceptions}
+
+
+def _unsound() -> FastAPI:
+    """Four doors that answer otherwise than they are described, and one that does not."""
+    app = FastAPI()
+
+    @app.get("/sound")
+    def sound() -> list[int]:
+        return [1]
+
+    @app.get("/undescribed")
+    def undescribed() -> list[int]:
+        raise HTTPException(418)
+
+    @app.get("/misshapen", response_model=list[int])
+    def misshapen() -> Response:
+        return JSONResponse({"a": 1})
+
+    @app.get("/untyped", response_model=list[int])
+    def untyped() -> Response:
+        return PlainTextResponse("[1]")
+
+    @app.get("/failing")
+    def failing() -> list[int]:
+        raise HTTPException(500)
+
+    return app
+
+
+@contextmanager
+def _served(app: FastAPI) -> Iterator[str]:
+    """The app behind a real port, until the context ends."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"  # connections wait until it has started
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
