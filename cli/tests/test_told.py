@@ -26,7 +26,7 @@ from infra.local.services import Service
 TOLD = {
     "ready": False,
     "lag_max": 5_000,
-    "lags": {"fold": 6_000.0, "parked": 3.0},
+    "lags": {"fold": 6_000.0, "parked": 3.0, "timer_overdue": 9_000.0},
     "down": {"publisher": "KafkaConnectionError: away", "listener": "the same"},
     "attention": {"gap": "baton.tasks lacks 7"},
     "restarts": {},
