@@ -42,6 +42,10 @@ class Part(ABC):
     def ready(self) -> bool:
         """Whether it serves, asked of the process itself; bounded by a second or so."""
 
+    def hindrance(self) -> str:
+        """Why it is not ready, as far as it tells: `: …`."""
+        return ""
+
     @property
     def running(self) -> Running | None:
         found = processes.recorded(self.record)
@@ -70,7 +74,8 @@ class Part(ABC):
                 raise PartFailed(f"{self.name} ended while it was starting. The end of {self.log}:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise PartFailed(
-                    f"{self.name} is not ready after {limit:.0f} s. The end of {self.log}:\n{self.log_tail()}"
+                    f"{self.name} is not ready after {limit:.0f} s{self.hindrance()}. The end of {self.log}:\n"
+                    f"{self.log_tail()}"
                 )
             time.sleep(READY_POLL_SECONDS)
 

@@ -62,6 +62,10 @@ class Service(Part):
         found = self.readiness()
         return found is not None and found["ready"] is True
 
+    def hindrance(self) -> str:
+        told = self.readiness()
+        return ": it does not answer" if told is None else f": {json.dumps(told)}"
+
     def readiness(self) -> dict[str, Any] | None:
         """What it tells of itself, ready or not (`lags`, `down`, `attention` …); None when it does not answer."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=ASK_SECONDS_MAX)
