@@ -18,6 +18,7 @@ from services.notify.channels.outside import Outside, outside
 from services.notify.channels.webhook import secret_of
 from services.notify.commands import (
     ADDRESS_CHARS_MAX,
+    CODE_CHARS_MAX,
     WEBHOOK,
     ZONE_CHARS_MAX,
     AcknowledgeMessage,
@@ -69,6 +70,7 @@ def _known_zone(field: str, zone: str) -> ZoneInfo:
 Zone = Annotated[ZoneInfo, Depends(_zone)]
 Told = Annotated[Outside, Depends(outside)]
 ByChannel = Literal["email", "webhook"]
+Somebody = Annotated[str | None, Query(min_length=1, max_length=CODE_CHARS_MAX, description="ops only")]
 
 
 class Choice(BaseModel):
@@ -123,13 +125,13 @@ async def list_messages(
 
 
 @router.get("/channels", dependencies=[roles("frontend", "ops")])
-async def list_channels(read: Read, person: str | None = None) -> Page[Channel]:
+async def list_channels(read: Read, person: Somebody = None) -> Page[Channel]:
     """Where somebody's messages go beside the inbox. One's own, unless ops asks for a `person`'s."""
     return await read.page(CHANNELS, equal={"person": _own(person, read)})
 
 
 @router.post("/channels/{channel}", dependencies=[roles("frontend", "ops")])
-async def choose_channel(channel: ByChannel, body: Choice, ask: Ask, person: str | None = None) -> Accepted:
+async def choose_channel(channel: ByChannel, body: Choice, ask: Ask, person: Somebody = None) -> Accepted:
     """From now on my messages also go there. It takes the place of what was chosen before."""
     _known_zone("body.zone", body.zone)
     owner = _own(person, ask)
@@ -137,7 +139,7 @@ async def choose_channel(channel: ByChannel, body: Choice, ask: Ask, person: str
 
 
 @router.post("/channels/{channel}/removal", dependencies=[roles("frontend", "ops")])
-async def drop_channel(channel: ByChannel, ask: Ask, person: str | None = None) -> Accepted:
+async def drop_channel(channel: ByChannel, ask: Ask, person: Somebody = None) -> Accepted:
     """Nothing more goes out by this channel. The inbox stays."""
     return await ask(DropChannel(person=_own(person, ask), channel=channel))
 

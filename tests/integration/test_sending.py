@@ -296,6 +296,7 @@ async def test_a_person_chooses_channels_and_gets_the_secret_and_nobody_else_doe
         ("email", {"address": ADDRESS, "zone": "Mars/Base"}, 422),
         ("webhook", {"address": "ftp://example.com"}, 409),
         ("pigeon", {"address": "roof"}, 422),
+        (f"email?person={'x' * 200}", {"address": ADDRESS}, 422),
     ],
 )
 async def test_what_cannot_be_reached_is_refused_at_the_door(
