@@ -1,6 +1,5 @@
-"""For every test of the project: in CI a skipped test is a failure, unless it needs what a clone cannot bring along (a
-Docker engine, data that may not be copied); and how many examples a property gets (`--hypothesis-profile=long` in
-`make test-long`; a failure prints how to repeat it).
+"""For every test of the project: in CI a skipped test is a failure, unless it needs a Docker engine; and how many
+examples a property gets (`--hypothesis-profile=long` in `make test-long`; a failure prints how to repeat it).
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ settings.register_profile("quick", max_examples=30, deadline=None, print_blob=Tr
 settings.register_profile("long", max_examples=500, deadline=None, print_blob=True)
 settings.load_profile("quick")
 
-MAY_BE_ABSENT = ("docker", "lent")
 CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")
 
 
@@ -24,8 +22,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    excused = hasattr(report, "wasxfail") or any(item.get_closest_marker(name) for name in MAY_BE_ABSENT)
-    if CI and report.skipped and not excused:
+    if CI and report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("docker") is None:
         report.outcome = "failed"
         report.longrepr = f"skipped, which counts as a failure in CI: {report.longrepr}"
     return report

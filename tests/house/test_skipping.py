@@ -25,14 +25,13 @@ def test_is_skipped():
 
 
 @pytest.mark.parametrize(
-    ("ci", "mark", "passes"),
-    [("true", "platform", False), ("true", "docker", True), ("true", "lent", True), ("", "platform", True)],
+    ("ci", "mark", "passes"), [("true", "platform", False), ("true", "docker", True), ("", "platform", True)]
 )
-def test_in_ci_a_skipped_test_fails_unless_it_needs_what_a_clone_cannot_bring_along(
+def test_in_ci_a_skipped_test_fails_unless_it_needs_a_docker_engine(
     tmp_path: Path, ci: str, mark: str, passes: bool
 ) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    platform\n    docker\n    lent\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    platform\n    docker\n")
     (tmp_path / "test_one.py").write_text(SKIPPING.format(mark=mark))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],

@@ -220,7 +220,6 @@ def test_of_two_changes_in_one_instant_the_later_in_the_changelog_holds() -> Non
         assert _row(gateway).status == "Doing"
 
 
-@pytest.mark.lent
 def test_answers_as_another_projects_tests_recorded_them_are_read() -> None:
     if not REST.is_dir():
         pytest.skip(f"{REST} is not here: recorded answers of Jira that may not be copied into this project")
