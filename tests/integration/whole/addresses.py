@@ -46,6 +46,12 @@ class Operation:
     def parameters(self) -> list[Json]:
         return list(self.described.get("parameters", ()))
 
+    @property
+    def things(self) -> set[str]:
+        """The path's parameters that name what may not be there: anything but one of a few known words."""
+        named = [each for each in self.parameters if each["in"] == "path"]
+        return {each["name"] for each in named if "enum" not in self.resolved(each["schema"])}
+
     def filled(self, **values: str) -> str:
         """The path with something of the right kind in each place."""
         kinds = {each["name"]: example(self, each["schema"]) for each in self.parameters if each["in"] == "path"}

@@ -24,9 +24,9 @@ from tests.integration.whole.addresses import Operation, operations
 pytestmark = pytest.mark.platform
 STRANGER = "stranger"
 OTHER = "other"
-KNOWN = {"person": "prod-1", "kpi": "complaint-response", "case": REFERENCE}
+KNOWN = {"person": "prod-1", "kpi": "complaint-response", "case": REFERENCE, "channel": "webhook"}
 OWN_QUESTION = {"/v1/common-superior": {"people": "prod-1"}}
-EMPTY_TO_ALL = {"/v1/work-items"}
+EMPTY_TO_ALL = {"/v1/work-items", "/v1/reconciliations", "/v1/deliveries/webhook"}
 """What nothing in the story puts a row into."""
 
 
@@ -42,14 +42,18 @@ def knocking(platform: Platform, tenant: str) -> Callable[..., httpx.Response]:
 
 
 @pytest.fixture
-def questions(platform_told: Platform, stage: Stage, case: str) -> list[tuple[Operation, str]]:
+def questions(platform_told: Platform, stage: Stage, case: str) -> Iterator[list[tuple[Operation, str]]]:
     """Every list and every row that can be asked for, about what the first tenant has."""
-    known = KNOWN | {"case_id": case}
-    return [
+    known, reader = KNOWN | {"case_id": case}, stage.person("prod-1")
+    reader.post("notify", "/v1/channels/webhook", {"address": "https://example.com/hook"})
+    wait_rest(stage.doors)
+    yield [
         (asked, asked.path.format(**known))
         for asked in operations(platform_told)
         if asked.method == "GET" and not asked.of_the_platform
     ]
+    reader.post("notify", "/v1/channels/webhook/removal", {})
+    wait_rest(stage.doors)
 
 
 def rows(answer: httpx.Response) -> list[Any]:
