@@ -9,6 +9,7 @@ S ?=
 N ?= 25
 SEED ?=
 TRACES ?=
+WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -59,10 +60,10 @@ check: setup  ## format, lint, types, import rules, house rules
 test: test-pure test-platform  ## all tests but the long ones
 
 test-pure: setup  ## tests that need no platform (seconds)
-	$(BIN)/pytest -q -m "not platform and not long" --ignore=tests/house --ignore=tests/integration $(ARGS)
+	$(BIN)/pytest -q -n $(WORKERS) -m "not platform and not long" --ignore=tests/house --ignore=tests/integration $(ARGS)
 
 test-platform: setup  ## tests on the real Kafka and PostgreSQL
-	$(BIN)/pytest -m "not long" tests/integration $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not long" tests/integration $(ARGS)
 
 test-long: setup  ## randomized and fault runs (each prints its seed)
 	$(BIN)/pytest -q --hypothesis-profile=long -m "hypothesis and not platform and not long" $(ARGS)

@@ -23,6 +23,7 @@ from infra.local import Platform, PlatformError
 from infra.local.ports import HOST
 from infra.local.services import Service
 
+POLL_S = 0.01
 TOLD = {
     "ready": False,
     "lag_max": 5_000,
@@ -49,7 +50,7 @@ def answering(status: int, body: Any) -> Iterator[int]:
             """Silent."""
 
     server = http.server.ThreadingHTTPServer((HOST, 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_S,))
     thread.start()
     try:
         yield server.server_address[1]

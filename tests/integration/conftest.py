@@ -1,4 +1,6 @@
-"""The errands service as a program of its own, on a fresh database and topics of its own."""
+"""The errands service as a program of its own, on a fresh database and topics of its own; and which tests stay together
+when several processes share them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ from infra.local.databases import Database
 from libs.service.issuer import token
 from tests.integration.running import Program
 
+HERE = Path(__file__).parent
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module's tests share fixtures, and those of a folder the platform of that folder."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(HERE).parts[0]))
 
 
 @pytest.fixture

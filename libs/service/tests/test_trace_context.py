@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from libs.events.tests.parents import ANEW, CONTINUED, PARENT, SPAN, TRACE
 from libs.service.app import create_app
 from libs.service.auth import AUDIENCE, LOCAL_ISSUER, Verifier
+from libs.service.issuer import create_keys
 from libs.service.metrics import Metrics
 from libs.service.tests.conftest import Ledger, router_of
 
@@ -65,21 +67,40 @@ class Door:
         return span
 
 
-@pytest.fixture
-async def door(keys: Path, bearer: Callable[..., dict[str, str]]) -> AsyncIterator[Door]:
-    spans, provider = InMemorySpanExporter(), TracerProvider(ALWAYS_ON, shutdown_on_exit=False)
+@pytest.fixture(scope="module")
+def spans() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    create_keys(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def traced(spans: InMemorySpanExporter, keys: Path) -> Iterator[FastAPI]:
+    """Made once: it remembers nothing from one request to the next."""
+    provider = TracerProvider(ALWAYS_ON, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    app = create_app(
+    yield create_app(
         "lines",
         [router_of(Ledger())],
         verifier=Verifier(keys, LOCAL_ISSUER, AUDIENCE),
         metrics=Metrics("lines"),
         tracer_provider=provider,
     )
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    provider.shutdown()
+
+
+@pytest.fixture
+async def door(
+    traced: FastAPI, spans: InMemorySpanExporter, bearer: Callable[..., dict[str, str]]
+) -> AsyncIterator[Door]:
+    transport = httpx.ASGITransport(app=traced, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://lines", headers=bearer("ops")) as client:
         yield Door(client, spans)
-    provider.shutdown()
 
 
 def _is_continued(span: ReadableSpan) -> bool:
