@@ -26,6 +26,7 @@ from libs.events.errors import NotYet, Refusal, Unavailable, VersionConflict
 from libs.events.handling import Answer, Handler, Request
 from libs.events.journal import Journal
 from libs.events.leading import leading
+from libs.events.line import DATABASE_ERRORS
 from libs.events.looking import DatabaseLooks
 from libs.events.projector import Projector
 from libs.events.service import Service
@@ -42,7 +43,7 @@ RECORD_RETRY_S = 0.2
 DRAIN_S = 1.0
 STUCK_MAX = 1_000
 _NOT_BACKFILLED = "not exists (select from journal.entries e where e.position = t.since_position and e.backfilled)"
-_AWAY = (Unavailable, VersionConflict, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_AWAY = (Unavailable, VersionConflict, TimeoutError, *DATABASE_ERRORS)
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("baton")
 Mark = tuple[str, str, tuple[Any, ...]]

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import msgspec
 from fastapi.exceptions import RequestValidationError
 from opentelemetry import trace
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.events import errors as kernel
+from libs.events.line import TRANSIENT
 from libs.service import errors
 from libs.service.cures import faults_of
 from libs.service.errors import Fault, shorten
@@ -78,13 +78,10 @@ _ADDRESS_CURES = {
 _BUG = Sort(Exception, 500, "bug", "This is a fault of ours", "系统内部错误")
 _AWAY_SORT = Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试")
 # The database is away, starting, stopping or too slow: nothing is wrong with the request.
+# (Any other OSError, such as a file that is not there, is a fault of ours.)
 AWAY: tuple[type[Exception], ...] = (
     ConnectionError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
+    *(each for each in TRANSIENT if each is not OSError),
     kernel.Unavailable,
 )
 

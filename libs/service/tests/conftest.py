@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -187,4 +188,6 @@ REFUSALS: tuple[tuple[BaseException, int, str], ...] = (
     (Diverged("two stories"), 503, "diverged"),
     (ConnectionRefusedError("no database"), 503, "unavailable"),
     (TimeoutError(), 503, "unavailable"),
+    (asyncpg.DiskFullError("no space left"), 503, "unavailable"),
+    (asyncpg.InternalClientError("another operation is in progress"), 503, "unavailable"),
 )
