@@ -196,7 +196,7 @@ class Worker:
         key = self._key()
         body = {"template": self._random.choice(HOT_STREAMS), "en": key, "zh": key}
         answer = await self._ask(Ask("notify", "/v1/texts", OPERATOR, body, key))
-        assert answer is not None, f"refused, so that nothing is hot: {body}"
+        self._clients.counts["hot and refused"] += answer is None
 
     async def _play_case(self, enough: asyncio.Event) -> None:
         category = self._random.choice(list(ROUTES))
