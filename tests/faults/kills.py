@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -212,15 +212,14 @@ KINDS: dict[str, Kind] = {
     "jump clock of postgres": Kind(jump_postgres, 0.5, Clock.lacking),
 }
 POSSIBLE = [kind for kind, found in KINDS.items() if found.lacking is None]
-KILLS = ["kill service", "kill kafka", "kill postgres", "end connections"]
 LACKING = {kind: found.lacking for kind, found in KINDS.items() if found.lacking is not None}
 
 
-async def harm(site: Site, chance: random.Random, times: int, kinds: Sequence[str]) -> list[Harm]:
-    """`times` faults, every one of these kinds at least once where there are as many, in an order by chance."""
-    chosen = list(kinds)
-    weights = [KINDS[kind].weight for kind in kinds]
-    chosen += chance.choices(kinds, weights, k=max(times - len(chosen), 0))
+async def harm(site: Site, chance: random.Random, times: int) -> list[Harm]:
+    """`times` faults, every kind at least once where there are as many, in an order by chance."""
+    chosen = list(POSSIBLE)
+    weights = [KINDS[kind].weight for kind in POSSIBLE]
+    chosen += chance.choices(POSSIBLE, weights, k=max(times - len(chosen), 0))
     chance.shuffle(chosen)
     done = []
     for kind in chosen[:times]:
