@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -59,11 +60,14 @@ def _unmount_below(folder: Path) -> None:
 
 
 def sweep() -> None:
-    """Ends what a test run that was killed left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
-        runner = int(folder.name.removeprefix(PREFIX).partition("-")[0])
-        if folder.stat().st_uid == os.getuid() and not psutil.pid_exists(runner):
-            for record in folder.glob("run/*.json"):  # of brokers outside of a platform
-                if (left := processes.recorded(record)) is not None:
-                    processes.end(left, signal.SIGTERM, END_SECONDS_MAX)
-            remove(Platform.at(folder / "state"), folder)
+    """Ends what a test run that was killed left behind. One run at a time: two would remove the same folder at once."""
+    found = Path(tempfile.gettempdir())
+    with (found / f".{PREFIX}sweep-{os.getuid()}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in found.glob(PREFIX + "*"):
+            runner = int(folder.name.removeprefix(PREFIX).partition("-")[0])
+            if folder.stat().st_uid == os.getuid() and not psutil.pid_exists(runner):
+                for record in folder.glob("run/*.json"):  # of brokers outside of a platform
+                    if (left := processes.recorded(record)) is not None:
+                        processes.end(left, signal.SIGTERM, END_SECONDS_MAX)
+                remove(Platform.at(folder / "state"), folder)
