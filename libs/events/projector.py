@@ -50,16 +50,18 @@ class Decoder:
         self._language, self._all = language, Fact in facts
         self._types = language.types_of(facts)
 
-    def decode(self, entries: Iterable[Entry]) -> list[Decoded]:
-        return [Decoded(entry, self._fact(entry)) for entry in entries if self._all or entry.type in self._types]
+    def decode(self, entry: Entry) -> Decoded:
+        return Decoded(entry, self._fact(entry))
 
     def sift(self, entries: Iterable[Entry]) -> tuple[list[Decoded], list[Unreadable]]:
         """What can be read, and what was heard and cannot; an own entry that cannot raises Undecodable."""
         decoded: list[Decoded] = []
         unreadable: list[Unreadable] = []
         for entry in entries:
+            if not (self._all or entry.type in self._types):
+                continue
             try:
-                decoded += self.decode((entry,))
+                decoded.append(self.decode(entry))
             except Undecodable as error:
                 if entry.sequence is not None:
                     raise

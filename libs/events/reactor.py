@@ -130,8 +130,7 @@ class Reactor:
     async def retry(self, name: str, position: int) -> None:
         """Run one parked reaction again; raises what it raises."""
         (entry,) = await self._journal.read(position - 1, 1)
-        (decoded,) = self._decoder.decode((entry,))
-        await self._react(self._reactions[name], decoded)
+        await self._react(self._reactions[name], self._decoder.decode(entry))
 
     async def _in_order(self, batch: Sequence[Decoded], room: asyncio.Semaphore) -> None:
         async with room:
