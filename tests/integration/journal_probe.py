@@ -9,6 +9,7 @@ from uuid import UUID
 
 from libs.events.entries import NAMESPACE, derived_id, new_id, stream_id
 from libs.events.journal import Append, Heard
+from tests.integration.said import heard
 
 TENANT = "main"
 DATA = b'{"note": "what a fact looks like", "filler": "' + b"x" * 200 + b'"}'
@@ -54,23 +55,20 @@ def append(
 def record(name: str, recorded_at: datetime, *, data: bytes = DATA, backfilled: bool = False) -> Heard:
     """The record called `name`; the same arguments give the same record."""
     command = derived_id(NAMESPACE, name)
-    return Heard(
+    return heard(
+        "bells.BellRung",
+        1,
+        data,
+        recorded_at,
         id=derived_id(command, "0"),
-        type="bells.BellRung",
-        schema_version=1,
         stream=stream_id(TENANT, "bells", "bell", command),
-        version=1,
         tenant=TENANT,
         subject=command,
         actor="bells/ringer",
         command_id=command,
-        causation_id=None,
         correlation_id=command,
         traceparent=TRACEPARENT,
         basis=7,
         epoch=3,
-        occurred_at=recorded_at,
-        recorded_at=recorded_at,
         backfilled=backfilled,
-        data=data,
     )

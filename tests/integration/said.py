@@ -11,7 +11,7 @@ from demo import rulebook
 from libs.events.appends import Heard
 from libs.events.contract import Contract
 from libs.events.deciding import Command
-from libs.events.entries import Fact, derived_id, new_id, stream_id
+from libs.events.entries import Fact, new_id, stream_id
 from libs.events.testing import MemoryService
 from services.directory.commands import JoinPerson, NameContact, NameDecisionBoard, RegisterDepartment
 from services.directory.main import SERVICE as DIRECTORY
@@ -24,38 +24,36 @@ COMMANDS: dict[str, type[Command]] = {
 }
 
 
+def heard(type_: str, schema_version: int, data: bytes, at: datetime, **told: Any) -> Heard:
+    """A record as a listener brings it; the fields that are not told are made up."""
+    id_ = new_id()
+    made_up: dict[str, Any] = {
+        "id": id_,
+        "stream": id_,
+        "version": 1,
+        "tenant": "main",
+        "subject": id_,
+        "actor": "somebody",
+        "command_id": id_,
+        "causation_id": None,
+        "correlation_id": id_,
+        "traceparent": "",
+        "basis": None,
+        "epoch": 1,
+        "occurred_at": at,
+        "recorded_at": at,
+        "backfilled": False,
+    }
+    return Heard(**{**made_up, **told}, type=type_, schema_version=schema_version, data=data)
+
+
 def said(contract: Contract, subject: UUID, facts: Iterable[Fact], at: datetime, version: int = 1) -> list[Heard]:
     """These facts of one stream, the first of them in this version."""
-    found = []
-    for number, fact in enumerate(facts, start=version):
-        type_, schema_version, data = contract.encode(fact)
-        command_id = new_id()
-        circumstances: dict[str, Any] = {
-            "stream": stream_id("main", contract.owner, "said", subject),
-            "tenant": "main",
-            "subject": subject,
-            "actor": "somebody",
-            "command_id": command_id,
-            "causation_id": None,
-            "correlation_id": subject,
-            "traceparent": "",
-            "basis": None,
-            "epoch": 1,
-            "occurred_at": at,
-            "recorded_at": at,
-            "backfilled": False,
-        }
-        found.append(
-            Heard(
-                id=derived_id(command_id, "0"),
-                type=type_,
-                schema_version=schema_version,
-                version=number,
-                data=data,
-                **circumstances,
-            )
-        )
-    return found
+    stream = stream_id("main", contract.owner, "said", subject)
+    return [
+        heard(*contract.encode(fact), at, stream=stream, subject=subject, version=number)
+        for number, fact in enumerate(facts, start=version)
+    ]
 
 
 def organisation(at: datetime) -> list[Heard]:

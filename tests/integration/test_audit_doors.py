@@ -26,6 +26,7 @@ from services.audit.domain.history import Asked, tell
 from services.audit.main import SERVICE
 from services.audit.views.ledger import row_of
 from tests.integration.doors import Standing, doors
+from tests.integration.said import heard as record
 
 pytestmark = pytest.mark.platform
 CASE = entity_id("main", "case", "crm/STORY1")
@@ -57,27 +58,17 @@ STORY: tuple[tuple[str, str, Fact], ...] = (
 def heard(number: int, fact: Fact, clock: str, actor: str, subject: UUID = CASE, tenant: str = "main") -> Heard:
     """A record as a listener brings it, recorded microseconds after it occurred, as under a held clock."""
     contract = next(c for c in CONTRACTS if type(fact) in {kind.fact for kind in c.kinds.values()})
-    type_, version, data = contract.encode(fact)
-    command_id = UUID(int=number)
-    return Heard(
-        id=derived_id(command_id, "0"),
-        type=type_,
-        schema_version=version,
+    return record(
+        *contract.encode(fact),
+        at(clock) + timedelta(microseconds=number),
+        id=derived_id(UUID(int=number), "0"),
         stream=stream_id(tenant, contract.owner, "case", subject),
         version=number,
         tenant=tenant,
         subject=subject,
         actor=actor,
-        command_id=command_id,
-        causation_id=None,
-        correlation_id=subject,
-        traceparent="",
-        basis=number - 1,
-        epoch=1,
+        command_id=UUID(int=number),
         occurred_at=at(clock),
-        recorded_at=at(clock) + timedelta(microseconds=number),
-        backfilled=False,
-        data=data,
     )
 
 

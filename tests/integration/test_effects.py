@@ -40,6 +40,7 @@ from libs.service.settings import Settings
 from libs.service.standing import positions
 from tests.integration.errands_service import Errands, now, until
 from tests.integration.postcards_service import DEADLINE_S, courier_of, postcards, posted, process, sending
+from tests.integration.said import heard
 
 pytestmark = pytest.mark.platform
 
@@ -253,27 +254,7 @@ ECHOES: View[Echo] = View(
 
 
 def rung(to: str, *, backfilled: bool) -> Heard:
-    at, id_ = now(), new_id()
-    return Heard(
-        id=id_,
-        type="bells.BellRung",
-        schema_version=1,
-        stream=id_,
-        version=1,
-        tenant="main",
-        subject=id_,
-        actor="ringer",
-        command_id=id_,
-        causation_id=None,
-        correlation_id=id_,
-        traceparent="",
-        basis=None,
-        epoch=1,
-        occurred_at=at,
-        recorded_at=at,
-        backfilled=backfilled,
-        data=b'{"to": "%s"}' % to.encode(),
-    )
+    return heard("bells.BellRung", 1, b'{"to": "%s"}' % to.encode(), now(), backfilled=backfilled)
 
 
 async def test_backfilled_entries_wake_no_effect_and_what_is_not_due_by_its_stream_is_set_aside(

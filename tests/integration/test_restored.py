@@ -155,18 +155,10 @@ async def test_a_topic_that_is_missing_keeps_no_other_from_being_heard_and_is_na
 @pytest.mark.parametrize("end", [False, True], ids=["to the beginning", "to the end"])
 async def test_a_consumer_group_that_is_reset_moves_nothing(world: World, end: bool) -> None:
     """How far was heard stands in the journal; what Kafka keeps for the group only shows the lag."""
-    speaker = await world.speaker()
-    hearer = await world.hearer(speaker)
-    async with running(speaker.publisher):
-        await _say(speaker)
-        async with running(hearer.listener):
-            await hearer.caught_up(speaker)
-        await _say(speaker)
-        await speaker.published()
-        await _reset_group(hearer, speaker, end=end)
-        hearer.listener = hearer.new_listener()
-        async with running(hearer.listener):
-            await hearer.caught_up(speaker)
+    speaker, hearer = await _heard_half(world)
+    await _reset_group(hearer, speaker, end=end)
+    async with running(speaker.publisher), running(hearer.listener):
+        await hearer.caught_up(speaker)
     await _expect_all_heard(hearer, speaker)
 
 

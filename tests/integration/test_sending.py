@@ -12,8 +12,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from infra.local.databases import Database
-from libs.events.appends import Heard
-from libs.events.contract import Contract, Language
+from libs.events.contract import Language
 from libs.events.contracts import directory, tasks
 from libs.events.contracts import notify as contract
 from libs.events.contracts.directory import ContactNamed
@@ -41,6 +40,7 @@ from tests.integration.errands_service import Errands, now, until
 from tests.integration.notify_service import notify
 from tests.integration.postcards_service import process, sending
 from tests.integration.receivers import HOST, MUTE, MailServer, Receiver, mail_server, outside, receiver
+from tests.integration.said import heard
 
 pytestmark = pytest.mark.platform
 LANGUAGE = Language((contract.CONTRACT,))
@@ -324,42 +324,19 @@ async def test_deliveries_are_shown_to_their_person_and_repeated_by_ops(door: St
     assert unknown.status_code == 404
 
 
-def heard(owner: Contract, fact: Fact, subject: UUID, *, backfilled: bool) -> Heard:
-    """Another owner's fact, as the listener takes it in."""
-    (type_, version, data), id_, at = owner.encode(fact), new_id(), now()
-    return Heard(
-        id=id_,
-        type=type_,
-        schema_version=version,
-        stream=id_,
-        version=1,
-        tenant="main",
-        subject=subject,
-        actor="somebody",
-        command_id=id_,
-        causation_id=None,
-        correlation_id=id_,
-        traceparent="",
-        basis=None,
-        epoch=1,
-        occurred_at=at,
-        recorded_at=at,
-        backfilled=backfilled,
-        data=data,
-    )
-
-
 async def test_what_was_said_before_we_listened_wakes_nobody(
     database: Database, mail: MailServer, tmp_path: Path
 ) -> None:
     async with notify(database, outside(tmp_path, mail.port)) as (running, courier), running.working():
         await choose(running, EMAIL, ADDRESS)
         contact = ContactNamed("service", "*", PERSON)
-        await running.journal.hear((heard(directory.CONTRACT, contact, new_id(), backfilled=True),))
+        await running.journal.hear((heard(*directory.CONTRACT.encode(contact), now(), backfilled=True),))
         for case, backfilled in ((UUID(int=1), True), (UUID(int=2), False)):
             opened = CaseOpened(case, "crm", str(case), "complaint", 1, "quality", "normal", "x", {}, "service")
             for fact in (opened, CaseClosed("solved")):
-                await running.journal.hear((heard(tasks.CONTRACT, fact, case, backfilled=backfilled),))
+                await running.journal.hear(
+                    (heard(*tasks.CONTRACT.encode(fact), now(), subject=case, backfilled=backfilled),)
+                )
         async with sending(courier):
 
             async def arrived() -> bool:

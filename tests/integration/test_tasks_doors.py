@@ -13,28 +13,18 @@ import pytest
 
 from demo import rulebook
 from infra.local.databases import Database
-from libs.events.appends import Heard
 from libs.events.contracts import gateway
 from libs.events.contracts.gateway import RequestReceived
-from libs.events.deciding import Command
-from libs.events.entries import entity_id, new_id, stream_id
-from libs.events.testing import MemoryService
+from libs.events.entries import entity_id
 from libs.service.auth import Role
-from services.directory.commands import JoinPerson, NameContact, NameDecisionBoard, RegisterDepartment
-from services.directory.main import SERVICE as DIRECTORY
 from services.tasks.api import router
 from services.tasks.main import SERVICE
 from tests.integration.doors import Standing, doors
 from tests.integration.errands_service import now, until
+from tests.integration.said import heard, organisation
 
 pytestmark = pytest.mark.platform
 CASE = entity_id("main", "case", "desk/STORY1")
-COMMANDS: dict[str, type[Command]] = {
-    "/v1/departments": RegisterDepartment,
-    "/v1/people": JoinPerson,
-    "/v1/contacts": NameContact,
-    "/v1/decision-board": NameDecisionBoard,
-}
 NEW_CASE = {
     "source": "desk",
     "reference": "STORY1",
@@ -45,45 +35,10 @@ NEW_CASE = {
 FORM = {"customer": "Hotel Lotus", "order": "A-17", "product": "cabinet", "defect": "blisters"}
 
 
-def organisation() -> list[Heard]:
-    """What directory says of the demo's company, as a listener brings it."""
-    directory = MemoryService(DIRECTORY)
-    for call in rulebook.organisation():
-        directory.ask(COMMANDS[call.path].model_validate(call.body), by="ops-1", at=now())
-    return [
-        Heard(
-            **{name: getattr(entry, name) for name in HEARD_AS_DECIDED},
-            recorded_at=entry.occurred_at,
-        )
-        for entry in directory.entries
-    ]
-
-
-HEARD_AS_DECIDED = (
-    "id",
-    "type",
-    "schema_version",
-    "stream",
-    "version",
-    "tenant",
-    "subject",
-    "actor",
-    "command_id",
-    "causation_id",
-    "correlation_id",
-    "traceparent",
-    "basis",
-    "epoch",
-    "occurred_at",
-    "backfilled",
-    "data",
-)
-
-
 @pytest.fixture
 async def tasks(database: Database, tmp_path: Path) -> AsyncIterator[Standing]:
     async with doors(database, SERVICE, router, tmp_path / "keys") as standing:
-        await standing.parts.journal.hear(organisation())
+        await standing.parts.journal.hear(organisation(now()))
         for call in rulebook.templates():
             body = {**call.body, "call_back_after_h": 0}  # the doors' clock runs in real time here
             answer = await post(standing, call.path, body, person="ops-1", role="ops")
@@ -242,28 +197,8 @@ async def test_the_same_key_is_answered_with_the_first_result_and_an_old_version
 async def test_a_request_from_outside_becomes_a_case_by_itself(tasks: Standing) -> None:
     case_id = entity_id("main", "case", "web/7")
     request = RequestReceived("web", "7", "citizen-request", "Needle Pickup", "needles", {}, department="production")
-    type_, version, data = gateway.CONTRACT.encode(request)
     then = now() - timedelta(days=1)
-    record = Heard(
-        id=new_id(),
-        type=type_,
-        schema_version=version,
-        stream=stream_id("main", "gateway", "request", case_id),
-        version=1,
-        tenant="main",
-        subject=case_id,
-        actor="web-shop",
-        command_id=new_id(),
-        causation_id=None,
-        correlation_id=case_id,
-        traceparent="",
-        basis=0,
-        epoch=1,
-        occurred_at=then,
-        recorded_at=now(),
-        backfilled=False,
-        data=data,
-    )
+    record = heard(*gateway.CONTRACT.encode(request), now(), subject=case_id, actor="web-shop", occurred_at=then)
     await tasks.parts.journal.hear([record])
 
     async def opened() -> bool:
