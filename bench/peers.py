@@ -1,7 +1,7 @@
 """Peers: event stores that others keep, each used as its documentation does. Absent where its runtime is.
 
 `eventsourcing` (Python), message-db (its own SQL) and Emmett (Node) come from bench/requirements.lock and
-bench/package-lock.json.
+bench/node/package-lock.json.
 """
 
 from __future__ import annotations
@@ -27,10 +27,6 @@ from libs.events.contract import Language
 
 SAVED_AT_ONCE = 100
 PAGE = 5_000
-DUE = 20_000
-PGQUEUER_AT_ONCE = 1_000
-PGQUEUER_BATCH = 100
-PGQUEUER_WITHIN_S = 120.0
 MESSAGE_DB_PATH = {"search_path": "message_store,public"}
 WRITE = "select write_message($1::varchar, $2::varchar, $3::varchar, $4::jsonb, $5::jsonb, $6::bigint)"
 
@@ -164,52 +160,6 @@ def emmett(ground: Ground) -> Sample:
     return Sample(found["count"], found["seconds"], found["p50_ms"], found["p99_ms"])
 
 
-async def fill_pgqueuer(ground: Ground) -> Sample:
-    """`size` jobs for a far day."""
-    connection, queries = await _pgqueuer(ground)
-    await queries.install()
-    began = time.perf_counter()
-    await connection.execute("alter table pgqueuer disable trigger user")
-    await connection.execute(
-        "insert into pgqueuer (priority, entrypoint, payload, status, execute_after)"
-        " select 0, 'fire', '{}'::bytea, 'queued', now() + interval '9 years' + i * interval '1 s'"
-        " from generate_series(1, $1::int) i",
-        ground.size,
-    )
-    await connection.execute("alter table pgqueuer enable trigger user")
-    await connection.execute("vacuum analyze pgqueuer")
-    return Sample(ground.size, time.perf_counter() - began)
-
-
-async def pgqueuer(ground: Ground) -> Sample:
-    """Jobs that are due, claimed in batches by one worker that does nothing."""
-    from pgqueuer import AsyncpgDriver, PgQueuer
-
-    connection, queries = await _pgqueuer(ground)
-    for _ in range(0, DUE, PGQUEUER_AT_ONCE):
-        many = PGQUEUER_AT_ONCE
-        await queries.enqueue(["fire"] * many, [b"{}"] * many, [0] * many)
-    worker, count = PgQueuer(AsyncpgDriver(connection)), 0
-
-    @worker.entrypoint("fire")
-    async def fire(job: object) -> None:
-        nonlocal count
-        count += 1
-        if count >= DUE:
-            worker.shutdown.set()
-
-    began = time.perf_counter()
-    await asyncio.wait_for(worker.run(batch_size=PGQUEUER_BATCH), PGQUEUER_WITHIN_S)
-    return Sample(count, time.perf_counter() - began)
-
-
-async def _pgqueuer(ground: Ground) -> tuple[asyncpg.Connection[asyncpg.Record], Any]:
-    from pgqueuer import AsyncpgDriver, Queries
-
-    connection = await asyncpg.connect(ground.made["pgqueuer"])
-    return connection, Queries(AsyncpgDriver(connection))
-
-
 async def message_db_database(ground: Ground) -> str:
     """The address of a fresh database in which message-db's own script was run."""
     address = await empty_database(ground, "mdb")
@@ -285,6 +235,4 @@ SIDES = {
     "message-db, filled": fill_message_db,
     "message-db, read": read_message_db,
     "Emmett": emmett,
-    "pgqueuer": pgqueuer,
-    "pgqueuer, filled": fill_pgqueuer,
 }

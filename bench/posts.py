@@ -42,7 +42,7 @@ COMPARISONS = (
         "POST of a command, one process",
         "requests/s",
         "ours, POST",
-        (Goal("echo", at_least=0.5),),
+        (Goal("echo", at_least=0.5), Goal("bare FastAPI")),
         clients=CLIENTS,
         seconds=4.0,
     ),
@@ -77,18 +77,24 @@ class Lines:
 
 
 async def command(ground: Ground) -> Sample:
-    return await _posts(ground, "tasks")
+    return await _posts(ground, "tasks", "tasks")
 
 
 async def echo(ground: Ground) -> Sample:
-    return await _posts(ground, "echo")
+    return await _posts(ground, "tasks", "echo")
+
+
+async def bare_fastapi(ground: Ground) -> Sample:
+    return await _posts(ground, "bare", "bare")
 
 
 async def to_a_view(ground: Ground) -> Sample:
-    """Open loop: counted from the instant at which a command was to be sent."""
+    """Open loop: counted from the instant at which a command was to be sent. By hop: until it is on record, until its
+    record is noted in the other journal, until the row is seen there.
+    """
     async with _programs(ground, "tasks", "board") as (lines, board, _):
         connection = await asyncpg.connect(board.url)
-        table, due, took = f"views.{TASKS.name}_v{TASKS.version}", dict[UUID, float](), list[float]()
+        table, due, seen_at = f"views.{TASKS.name}_v{TASKS.version}", dict[UUID, float](), dict[UUID, float]()
         for key in (warm := [new_id() for _ in range(CLIENTS)]):
             await lines.post(f"/v1/tasks/{key}", _body())
         await _arrived(connection, table, 0, len(warm))
@@ -96,24 +102,42 @@ async def to_a_view(ground: Ground) -> Sample:
         count = round(PER_SECOND * ground.seconds)
 
         async def watch(after: int) -> None:
-            while len(took) < count:
+            while len(seen_at) < count:
                 rows = await connection.fetch(
                     f"select task, since_position from {table} where since_position > $1", after
                 )
-                seen = time.perf_counter()
-                took.extend(seen - due[row["task"]] for row in rows)
+                seen_at.update(dict.fromkeys((row["task"] for row in rows), time.time()))
                 after = max((row["since_position"] for row in rows), default=after)
                 await asyncio.sleep(POLL_S)
 
         async with asyncio.timeout(ground.seconds + ARRIVE_WITHIN_S), asyncio.TaskGroup() as work:
             watching = work.create_task(watch(last))
             began = time.perf_counter() + POLL_S
+            behind = time.time() - time.perf_counter()
             async for at in _ticks(began, count):
                 key = new_id()
-                due[key] = at
+                due[key] = at + behind
                 work.create_task(lines.post(f"/v1/tasks/{key}", _body()))
             await watching
-        return Sample(count, time.perf_counter() - began, *latencies(took))
+        took = time.perf_counter() - began
+        hops = await _hops(connection, due, seen_at)
+        return Sample(count, took, *latencies([seen_at[key] - at for key, at in due.items()]), more=hops)
+
+
+async def _hops(
+    board: asyncpg.Connection[asyncpg.Record], due: dict[UUID, float], seen_at: dict[UUID, float]
+) -> dict[str, float]:
+    """Medians in milliseconds, by the instants in the other service's journal."""
+    rows = await board.fetch("select subject, recorded_at, noted_at from journal.entry where subject = any($1)", [*due])
+    on_record, noted, seen = [], [], []
+    for subject, recorded_at, noted_at in rows:
+        on_record.append(recorded_at.timestamp() - due[subject])
+        noted.append((noted_at - recorded_at).total_seconds())
+        seen.append(seen_at[subject] - noted_at.timestamp())
+    return {
+        f"{hop}, p50 ms": latencies(found)[0]
+        for hop, found in (("on record", on_record), ("noted there", noted), ("in the view", seen))
+    }
 
 
 async def bare(ground: Ground) -> Sample:
@@ -160,8 +184,8 @@ async def idle(ground: Ground) -> Sample:
         return Sample(len(processes), IDLE_S, megabytes=memory / 2**20, more={"cores_each": share})
 
 
-async def _posts(ground: Ground, route: str) -> Sample:
-    async with _programs(ground, "tasks") as (lines, _, __):
+async def _posts(ground: Ground, program: str, route: str) -> Sample:
+    async with _programs(ground, program) as (lines, _, __):
         body = _body()
 
         async def one(client: int, number: int) -> None:
@@ -271,6 +295,7 @@ def _body() -> bytes:
 SIDES = {
     "ours, POST": command,
     "echo": echo,
+    "bare FastAPI": bare_fastapi,
     "ours, to a view": to_a_view,
     "aiokafka, bare": bare,
     "ours, idle": idle,

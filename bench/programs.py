@@ -1,15 +1,18 @@
-"""Two small services for the bench, as programs: `python -m bench.programs tasks|board`.
+"""Small services for the bench, as programs: `python -m bench.programs tasks|board|bare`.
 
 `tasks` takes assignments, and echoes them through the same token check, middleware and tracing; `board` hears them.
+`bare` echoes them with FastAPI alone.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter
+import uvicorn
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 from bench.events import CONTRACT, SERVICE, TASKS, TaskAssigned, TaskFact
@@ -73,7 +76,27 @@ SERVICES = {
     "board": Service(name="board", contract=Contract("board", ()), hears=(CONTRACT,), views=SERVICE.views),
 }
 
+
+def bare() -> None:
+    """FastAPI as its documentation has it, on the same server and loop."""
+    app = FastAPI()
+
+    @app.get("/readyz")
+    async def readyz() -> None:
+        pass
+
+    @app.post("/v1/bare/{task}")
+    async def echo(task: UUID, body: Assigning) -> Assigning:
+        return body
+
+    uvicorn.run(app, port=int(os.environ["BATON_HTTP_PORT"]), loop="uvloop", log_config=None, access_log=False)
+
+
 if __name__ == "__main__":
     from libs.service.program import run
 
-    run(SERVICES[sys.argv[1]], router if sys.argv[1] == "tasks" else APIRouter())
+    chosen = sys.argv[1]
+    if chosen == "bare":
+        bare()
+    else:
+        run(SERVICES[chosen], router if chosen == "tasks" else APIRouter())

@@ -61,6 +61,8 @@ def _sides(outcome: Outcome) -> Table:
     table = Table(title=f"{outcome.comparison.name} ({outcome.comparison.unit})", title_justify="left")
     for column in ("side", "counting", "min", "median", "max", "p50 ms", "p99 ms", "MB"):
         table.add_column(column, justify="left" if column == "side" else "right")
+    table.caption_justify = "left"
+    notes: list[str] = []
     for side in outcome.comparison.sides:
         if side in outcome.absent:
             table.add_row(side, f"absent: {outcome.absent[side].splitlines()[-1][:60]}")
@@ -74,6 +76,10 @@ def _sides(outcome: Outcome) -> Table:
             *(figures or ("–", "–", "–")),
             *(_median(samples, of) for of in ("p50_ms", "p99_ms", "megabytes")),
         )
+        if more := [sample.more for sample in samples if sample.more]:
+            parts = (f"{name} {statistics.median(found[name] for found in more):,.1f}" for name in more[0])
+            notes.append(f"{side}: {', '.join(parts)}")
+    table.caption = "\n".join(notes)
     return table
 
 

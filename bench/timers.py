@@ -26,7 +26,8 @@ from bench.events import (
     new_database,
 )
 from bench.measuring import Ground, Sample, SideFailed, latencies, run, until
-from bench.peers import DUE
+from bench.schedulers import DUE
+from bench.schedulers import SIDES as PEERS
 from infra.local.databases import Database
 from libs.events.deciding import Asked, Command, Decider, Handle
 from libs.events.entries import Entry, Fact, new_id, stream_id
@@ -47,7 +48,7 @@ COMPARISONS = (
         "timers, a million pending",
         "timers/s",
         "ours, fired",
-        (Goal("pgqueuer", at_least=2.5, peer=True),),
+        (Goal("pgqueuer", at_least=2.5, peer=True), Goal("procrastinate", peer=True), Goal("APScheduler", peer=True)),
         size=PENDING,
     ),
     Comparison(
@@ -108,7 +109,7 @@ async def prepare(ground: Ground) -> dict[str, str]:
     made = {"database": msgspec.json.encode(database).decode(), "pgqueuer": await empty_database(ground, "pgqueuer")}
     try:
         told = msgspec.structs.replace(ground, made=made)
-        await asyncio.to_thread(run, "pgqueuer, filled", "bench.peers", told)
+        await asyncio.to_thread(run, "pgqueuer, filled", "bench.schedulers", told)
     except SideFailed as error:
         made["pgqueuer"] = f"absent: {error}"
     return made
@@ -159,4 +160,4 @@ async def _remind(service: Errands, count: int, due: Due) -> None:
         pass
 
 
-SIDES = {"ours, fired": fired, "ours, late": late}
+SIDES = {"ours, fired": fired, "ours, late": late, **PEERS}

@@ -2,23 +2,30 @@
 
 The publisher sends the records of a filled journal; beside it a bare aiokafka producer sends the very same records,
 made beforehand, in batches, with the same acknowledgement and compression. The listener hears them in a fresh journal;
-beside it our batch append, and an aiokafka consumer that throws them away.
+beside it our batch append, and an aiokafka consumer that throws them away. Kafka's own ProducerPerformance sends the
+same values from Java, without keys and headers, and so many that its start does not count.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import subprocess
 import time
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from bench import appends
 from bench.comparing import Comparison, Goal
-from bench.events import CONTRACT, OWNER, SERVICE, new_database
+from bench.events import CONTRACT, OWNER, SERVICE, facts, new_database
 from bench.measuring import POLL_S, Ground, Sample, until
 from bench.reads import filled
-from infra.local.kafka import create_topics
+from infra.local.artifacts import kafka_class_path
+from infra.local.kafka import create_topics, java
+from infra.local.progress import Progress
 from libs.events import wire
 from libs.events.contract import Contract
 from libs.events.entries import new_id
@@ -26,10 +33,13 @@ from libs.events.journal import READ_ENTRIES_MAX, Journal
 from libs.events.listener import Listener
 from libs.events.parking import Parking
 from libs.events.publisher import Publisher
-from libs.events.sending import producing
+from libs.events.sending import COMPRESSION, producing
 from libs.events.service import Service
 
 SIZE = 100_000
+PERFORMANCE_RECORDS = 3_000_000
+PERFORMANCE_SECONDS_MAX = 240
+SENT = re.compile(r"(\d+) records sent, ([\d.]+) records/sec")
 PARTITIONS = 6
 """As infra/kafka/topics.yaml has it."""
 WITHIN_S = 60.0
@@ -38,7 +48,7 @@ COMPARISONS = (
         "publisher, journal to Kafka",
         "records/s",
         "ours, published",
-        (Goal("aiokafka, batches", at_least=0.6),),
+        (Goal("aiokafka, batches", at_least=0.6), Goal("ProducerPerformance")),
         size=SIZE,
     ),
     Comparison(
@@ -89,6 +99,34 @@ async def batches(ground: Ground) -> Sample:
         await asyncio.gather(*sent)
         took = time.perf_counter() - began
     return Sample(sum(map(len, records)), took)
+
+
+async def performance(ground: Ground) -> Sample:
+    """Kafka's own measuring producer; the topic is deleted afterwards."""
+    topic = f"baton.o{new_id().hex[-12:]}"
+    await create_topics(ground.kafka, [topic.removeprefix("baton.")])
+    values = ground.work / "values"
+    values.write_bytes(b"\n".join(CONTRACT.encode(fact)[2] for fact in facts()))
+    class_path = os.pathsep.join(str(jar) for jar in kafka_class_path(Progress(quiet=True)))
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [
+            java(), "-Xmx512m", "-cp", class_path, "org.apache.kafka.tools.ProducerPerformance",
+            "--topic", topic, "--payload-file", str(values), "--throughput", "-1",
+            "--num-records", str(round(PERFORMANCE_RECORDS * ground.size / SIZE)), "--producer-props",
+            f"bootstrap.servers={ground.kafka}", "acks=all", "enable.idempotence=true",
+            f"compression.type={COMPRESSION}", "linger.ms=5", "batch.size=262144",
+        ],
+        capture_output=True, text=True, check=True, timeout=PERFORMANCE_SECONDS_MAX,
+    )  # fmt: skip
+    found = SENT.findall(done.stdout)[-1]
+    admin = AIOKafkaAdminClient(bootstrap_servers=ground.kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+    finally:
+        await admin.close()
+    return Sample(int(found[0]), int(found[0]) / float(found[1]))
 
 
 async def heard(ground: Ground) -> Sample:
@@ -165,6 +203,7 @@ async def _records(ground: Ground) -> list[list[wire.Outgoing]]:
 SIDES = {
     "ours, published": published,
     "aiokafka, batches": batches,
+    "ProducerPerformance": performance,
     "ours, heard": heard,
     "batch append": appends.ours,
     "aiokafka, read": read,

@@ -21,6 +21,7 @@ from libs.events.published import Published
 from libs.events.tracing import links_of
 
 SEND_WITHIN_S = 15.0
+COMPRESSION = "lz4"
 LINGER_BYTES_MAX = 256 * 1024
 _tracer = trace.get_tracer("baton")
 
@@ -94,7 +95,7 @@ async def producing(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
         bootstrap_servers=kafka,
         acks="all",
         enable_idempotence=True,
-        compression_type="lz4",
+        compression_type=COMPRESSION,
         max_batch_size=LINGER_BYTES_MAX,
         max_request_size=wire.VALUE_BYTES_MAX,
         request_timeout_ms=REQUEST_TIMEOUT_MS,

@@ -30,10 +30,10 @@ WORKERS = 8
 PER_SECOND = 24.0
 ASK_SECONDS_MAX = 20.0
 OUTCOME_SECONDS_MAX = 180.0
+"""By then an asked command has its answer, or the run has failed."""
 ROW_SECONDS_MAX = 60.0
 LATER = (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.UNAUTHORIZED)
 """Asked again: it is away, or its clock has jumped to where our token is not valid yet, or no more."""
-"""By then an asked command has its answer, or the run has failed."""
 ACKS_SECONDS_MAX = 240.0
 AGAIN_SECONDS = 0.2
 STALL_SECONDS_MIN = 1.0
