@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the distributor looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A module's tests share fixtures, and those of a folder the platform of that folder."""
     for item in items:
