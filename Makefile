@@ -63,7 +63,7 @@ test-pure: setup  ## tests that need no platform (seconds)
 	$(BIN)/pytest -q -n $(WORKERS) -m "not platform and not long" --ignore=tests/house --ignore=tests/integration $(ARGS)
 
 test-platform: setup  ## tests on the real Kafka and PostgreSQL
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not long" tests/integration $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not long" tests/integration $(ARGS)
 
 test-long: setup  ## randomized and fault runs (each prints its seed)
 	$(BIN)/pytest -q --hypothesis-profile=long -m "hypothesis and not platform and not long" $(ARGS)

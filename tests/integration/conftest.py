@@ -11,21 +11,34 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.databases import Database
 from libs.service.issuer import token
 from tests.integration.running import Program
 
-HERE = Path(__file__).parent
+LONGEST = ("whole", "test_docs.py")
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the distributor looks for groups
+class ByPlatform(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """A module's tests stay in one process, as their fixtures do, and those of a folder, which share a platform."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _scope(nodeid)
+
+
+def _scope(nodeid: str) -> str:
+    return nodeid.removeprefix("tests/integration/").partition("::")[0].partition("/")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByPlatform:
+    return ByPlatform(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module's tests share fixtures, and those of a folder the platform of that folder."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(HERE).parts[0]))
+    """What takes longest goes first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: _scope(item.nodeid) not in LONGEST)
 
 
 @pytest.fixture
