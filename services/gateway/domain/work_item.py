@@ -13,7 +13,7 @@ from libs.events.contracts.gateway import Difference, WorkItemReconciled
 from libs.events.deciding import Asked, Decider, Handle
 from libs.events.errors import Refusal
 from services.gateway.commands import ReconcileWorkItem
-from services.gateway.views.work_items import ANSWERED, WORK_ITEMS, WorkItemRow, stamp, stamps
+from services.gateway.views.work_items import ANSWERED, WORK_ITEMS, WorkItemRow, dated, sortable, stamp, stamps
 
 ANSWER_BEHIND = "answer-behind"
 
@@ -32,7 +32,8 @@ def reconcile(repairs: int, command: ReconcileWorkItem, asked: Asked) -> Sequenc
     different = [each for each in found if known is None or getattr(known, each[0]) != each[1]]
     healing = [each for each in different if each[2] >= held.get(each[0], "")]
     differed = [_difference(field, getattr(known, field, None), value) for field, value, _ in healing]
-    if command.updated_at is not None and (known is None or command.updated_at > known.reported_at):
+    words = ("",) if known is None else (known.newest, *(held[field] for field in command.said))
+    if command.updated_at is not None and min(map(dated, words)) < sortable(command.updated_at):
         # Also where nothing else differs: what was lost must not overwrite this when it comes late.
         differed.append(_difference("updated_at", getattr(known, "reported_at", None), command.updated_at))
     if differed:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def _row(gateway: MemoryService, item: str = "1") -> WorkItemRow:
 
 
 @examples(seed=st.integers(0, 2**32), size=st.integers(1, 60), whole_seconds=st.booleans())
+@example(seed=89, size=54, whole_seconds=False)
 def test_whatever_is_lost_doubled_and_shuffled_one_answer_makes_the_work_items_the_trackers_own(
     seed: int, size: int, whole_seconds: bool
 ) -> None:
@@ -158,6 +160,19 @@ def test_a_lost_delivery_of_which_nothing_is_seen_here_is_repaired_so_that_older
     assert _reconcile(gateway, tracker.answer()) == {"repaired": 1}
     _deliver(gateway, tracker.sent[1:2])
     assert _row(gateway).status == "To Do"
+
+
+def test_an_answer_that_only_confirms_what_a_comment_said_is_noted_so_that_older_ones_cannot_come_back() -> None:
+    tracker = Tracker(random.Random(7))
+    tracker.create()
+    tracker.assign("1", "ann")
+    body = json.loads(tracker.sent[-1])
+    del body["issue"]["fields"]["updated"]
+    gateway = MemoryService(SERVICE)
+    _deliver(gateway, [json.dumps({**body, "webhookEvent": "comment_created"}).encode()])
+    assert _reconcile(gateway, tracker.answer()) == {"repaired": 1}
+    _deliver(gateway, tracker.sent[:1])
+    assert _row(gateway).assignee == "ann"
 
 
 def test_an_answer_that_was_read_before_the_newest_delivery_is_behind_and_changes_nothing() -> None:

@@ -50,8 +50,8 @@ class WorkItemRow(msgspec.Struct, frozen=True):
 
 def stamp(updated_at: datetime | None, by: str, seen_at: datetime, change: int = 0, name: str = "") -> str:
     """A text that sorts as these do."""
-    dated = "" if updated_at is None else _sortable(updated_at)
-    return f"{dated} {by} {change:018} {_sortable(seen_at)} {name}"
+    dated = "" if updated_at is None else sortable(updated_at)
+    return f"{dated} {by} {change:018} {sortable(seen_at)} {name}"
 
 
 def stamps(row: WorkItemRow) -> dict[str, str]:
@@ -59,7 +59,12 @@ def stamps(row: WorkItemRow) -> dict[str, str]:
     return {field: row.apart.get(field, row.newest) for field in FIELDS}
 
 
-def _sortable(at: datetime) -> str:
+def dated(word: str) -> str:
+    """When the issue was last updated by the word of this stamp, sortable; empty when it does not say."""
+    return word.partition(" ")[0]
+
+
+def sortable(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
@@ -84,7 +89,8 @@ def _reconciled(row: WorkItemRow | None, fact: WorkItemReconciled, entry: Entry)
     else:
         own = stamp(at, ANSWERED, fact.seen_at)
         said = {field: (getattr(fact, field), own) for field in fact.said}
-        merged = _headed(_merged(found, {**said, "gone": there}, own), RECONCILED, at)
+        merged = _merged(found, {**said, "gone": there}, own)
+        merged = _headed(merged, RECONCILED, at) if own >= found.newest else merged
     return msgspec.structs.replace(merged, repairs=found.repairs + 1)
 
 
@@ -120,7 +126,7 @@ def _of_item(fact: WorkItemReported | WorkItemReconciled, entry: Entry) -> Itera
 
 WORK_ITEMS = View(
     name="work_items",
-    version=2,
+    version=3,
     row=WorkItemRow,
     key=("host", "item"),
     folds=(on(WorkItemReported, _reported, _of_item), on(WorkItemReconciled, _reconciled, _of_item)),
