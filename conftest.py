@@ -10,7 +10,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
-settings.register_profile("quick", max_examples=30, deadline=None, print_blob=True)
+settings.register_profile("quick", max_examples=30, deadline=None, print_blob=True, derandomize=True)  # "long" dices
 settings.register_profile("long", max_examples=500, deadline=None, print_blob=True)
 settings.load_profile("quick")
 
