@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from bench import reporting
 from bench.comparing import ROUNDS, Comparison, Outcome, compare
-from bench.measuring import FOREIGN_CORES_MAX, RETRIES_MAX, SYNC_MS_MAX, Ground
+from bench.measuring import FOREIGN_CORES_MAX, RETRIES_MAX, SYNC_MS_MAX, Ground, SideFailed
 from infra.local import Platform
 from infra.local.platform import Wishes
 from infra.local.ports import random_free
@@ -57,18 +57,24 @@ def main(
     folder = open_folder()
     stores = Platform(folder / "state", random_free(), wishes=Wishes(services=()))
     outcomes: list[Outcome] = []
+    failed: list[str] = []
     try:
         stores.start_foundation()
         own = [psutil.Process(part.pid) for part in (stores.kafka, stores.postgres) if part.pid is not None]
         ground = Ground(stores.kafka.bootstrap, stores.postgres.admin_url, folder, binaries(), NODE)
         with Progress(console=console) as progress:
             for module, comparison in wanted:
-                outcomes.append(_measure(progress, module, comparison.scaled(scale), ground, own, rounds, retries))
+                try:
+                    outcomes.append(_measure(progress, module, comparison.scaled(scale), ground, own, rounds, retries))
+                except SideFailed as error:  # what was measured before and comes after is worth having
+                    failed.append(f"{comparison.name}: {error}")
+                    progress.console.print(f"[red]{failed[-1]}[/red]")
+                if out is not None:
+                    out.write_bytes(msgspec.json.format(msgspec.json.encode(_told(outcomes)), indent=1))
     finally:
         remove(stores, folder)
-    if out is not None:
-        out.write_bytes(msgspec.json.format(msgspec.json.encode(_told(outcomes)), indent=1))
-    if not reporting.report(outcomes):
+    reached = reporting.report(outcomes)
+    if failed or not reached:
         raise typer.Exit(1)
 
 

@@ -23,7 +23,7 @@ from bench.comparing import Comparison, Goal
 from bench.events import CONTRACT, OWNER, SERVICE, facts, new_database
 from bench.measuring import POLL_S, Ground, Sample, until
 from bench.reads import filled
-from infra.local.artifacts import kafka_class_path
+from infra.local.artifacts import KAFKA_TOOLS, jars_of
 from infra.local.kafka import create_topics, java
 from infra.local.progress import Progress
 from libs.events import wire
@@ -48,7 +48,7 @@ COMPARISONS = (
         "publisher, journal to Kafka",
         "records/s",
         "ours, published",
-        (Goal("aiokafka, batches", at_least=0.6), Goal("ProducerPerformance")),
+        (Goal("aiokafka, batches", at_least=0.6), Goal("ProducerPerformance", peer=True)),
         size=SIZE,
     ),
     Comparison(
@@ -107,7 +107,7 @@ async def performance(ground: Ground) -> Sample:
     await create_topics(ground.kafka, [topic.removeprefix("baton.")])
     values = ground.work / "values"
     values.write_bytes(b"\n".join(CONTRACT.encode(fact)[2] for fact in facts()))
-    class_path = os.pathsep.join(str(jar) for jar in kafka_class_path(Progress(quiet=True)))
+    class_path = os.pathsep.join(str(jar) for jar in jars_of(KAFKA_TOOLS, Progress(quiet=True)))
     done = await asyncio.to_thread(
         subprocess.run,
         [

@@ -51,7 +51,9 @@ KAFKA = Bundle(
 )
 JAVA_COMPILER = Bundle("java-compiler", "3.46.100", ("org.eclipse.jdt:ecj:3.46.100",), alone=True)
 ZIPKIN = Bundle("zipkin", "3.5.1", ("io.zipkin:zipkin-server:3.5.1:slim",), alone=True)
-BUNDLES = (KAFKA, JAVA_COMPILER, ZIPKIN)
+KAFKA_TOOLS = Bundle("kafka-tools", "4.3.0", ("org.apache.kafka:kafka-tools:4.3.0",))
+"""Kafka's own measuring producer, for the bench; the newest version of it that is published."""
+BUNDLES = (KAFKA, JAVA_COMPILER, ZIPKIN, KAFKA_TOOLS)
 
 
 @dataclass(frozen=True)
