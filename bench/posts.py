@@ -128,7 +128,9 @@ async def _hops(
     board: asyncpg.Connection[asyncpg.Record], due: dict[UUID, float], seen_at: dict[UUID, float]
 ) -> dict[str, float]:
     """Medians in milliseconds, by the instants in the other service's journal."""
-    rows = await board.fetch("select subject, recorded_at, noted_at from journal.entries where subject = any($1)", [*due])
+    rows = await board.fetch(
+        "select subject, recorded_at, noted_at from journal.entries where subject = any($1)", [*due]
+    )
     on_record, noted, seen = [], [], []
     for subject, recorded_at, noted_at in rows:
         on_record.append(recorded_at.timestamp() - due[subject])
