@@ -89,6 +89,7 @@ async def history(
     names = await _names(doors, identity.tenant, lines, as_of or occurred_until)
     told = tell(lines, Asked(doors.now(), as_of, occurred_until, names))
     entries, following = _cut(told.entries, limit, cursor)
+    row = row if told.entries else None  # when nothing of it was on record, its title was not either
     return _answer(case_id, row, told, as_of, occurred_until, final, entries, following)
 
 
@@ -132,21 +133,31 @@ async def _is_final(doors: Doors, as_of: datetime | None) -> bool:
 
 async def _case(doors: Doors, tenant: str, case: str, source: str | None) -> tuple[UUID, CaseRow | None]:
     """The case of this id or reference."""
-    try:
-        case_id = UUID(case)
-    except ValueError:
-        equal = {"reference": case, "source": source}
-        found = (await doors.reader.page(CASES, tenant=tenant, equal=equal, limit=2)).rows
-        if not found:
-            raise _unknown(case) from None
-        if len(found) > 1:
-            raise Refusal(
-                "reference-ambiguous",
-                f"several sources use the reference {case}; add ?source= or ask by the case's id",
-                f"多个来源使用编号 {case}；请加上 ?source= 或使用案件 ID",
-            ) from None
+    case_id = _as_id(case)
+    if case_id is not None:
+        row = await doors.reader.row(CASES, case_id, tenant=tenant)
+        if row is not None:
+            return case_id, row
+    equal = {"reference": case, "source": source}
+    found = (await doors.reader.page(CASES, tenant=tenant, equal=equal, limit=2)).rows
+    if len(found) > 1:
+        raise Refusal(
+            "reference-ambiguous",
+            f"several sources use the reference {case}; add ?source= or ask by the case's id",
+            f"多个来源使用编号 {case}；请加上 ?source= 或使用案件 ID",
+        )
+    if found:
         return found[0].case_id, found[0]
-    return case_id, await doors.reader.row(CASES, case_id, tenant=tenant)
+    if case_id is None:
+        raise _unknown(case)
+    return case_id, None
+
+
+def _as_id(case: str) -> UUID | None:
+    try:
+        return UUID(case)
+    except ValueError:
+        return None
 
 
 async def _lines(doors: Doors, tenant: str, case_id: UUID) -> list[LedgerRow]:

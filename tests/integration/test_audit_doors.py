@@ -107,6 +107,19 @@ async def test_a_case_is_told_by_its_id_and_by_its_reference(audit: Standing) ->
     assert rejected["what"]["data"]["bounces"] == 1
 
 
+async def test_before_anything_was_on_record_nothing_is_told_of_the_case(audit: Standing) -> None:
+    told = (await _history(audit, as_of=at("08:59").isoformat())).json()
+    assert (told["entries"], told["source"], told["reference"], told["title"]) == ([], None, None, None)
+
+
+async def test_a_reference_that_looks_like_an_id_is_found(audit: Standing) -> None:
+    reference, subject = str(UUID(int=77)), UUID(int=78)
+    request = RequestReceived("crm", reference, "complaint", "quality", "stains", FORM)
+    await audit.parts.journal.hear([heard(60, request, "11:00", "crm-1", subject=subject)])
+    await _everybody_announced(audit, "12:00")
+    assert (await _history(audit, reference)).json()["case_id"] == str(subject)
+
+
 async def test_each_handoff_is_told_a_second_after_and_not_a_second_before(audit: Standing) -> None:
     for clock, type_, holder in (
         ("10:10", "tasks.HandoffRejected", "service"),
