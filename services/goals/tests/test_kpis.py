@@ -164,3 +164,12 @@ def test_every_measurement_carries_the_count_of_its_samples(heard: list[tuple[in
     measured = [fact for fact in service.decided(KpiMeasured) if isinstance(fact, KpiMeasured)]
     assert all(fact.hits + fact.misses > 0 for fact in measured)
     assert len(service.rows(SAMPLES, kpi=RESPONSE)) == len(verdicts)
+
+
+def test_a_share_that_only_rounding_brings_to_the_threshold_does_not_meet_it() -> None:
+    service = goals()
+    (shared,) = (row for row in data()["kpis"] if row["kpi"] == RESPONSE)
+    service.ask(ShareKpi(**(shared | {"threshold": "66.67"})), by="ops-1", at=BEFORE)
+    hear(service, met(UUID(int=12)), met(UUID(int=13)), breached())
+    row = service.row(KPIS, RESPONSE)
+    assert (row.hits, row.misses, row.value, row.met) == (2, 1, Decimal("66.67"), False)

@@ -49,15 +49,17 @@ def _measured(row: Kpi | None, fact: KpiMeasured, entry: Entry) -> Kpi | None:
 
 
 def _counted(row: Kpi, hits: int, misses: int, value: Decimal | None) -> Kpi:
-    met = None
-    if value is not None:
-        met = value >= row.threshold if row.comparator == ">=" else value <= row.threshold
+    """`value` is rounded; whether it is met is not decided by that."""
+    met, samples = None, hits + misses
+    if samples:
+        share, wanted = 100 * hits, row.threshold * samples
+        met = share >= wanted if row.comparator == ">=" else share <= wanted
     return replace(row, hits=hits, misses=misses, value=value, met=met)
 
 
 KPIS = View(
     name="kpis",
-    version=1,
+    version=2,
     row=Kpi,
     key=("kpi",),
     folds=(
