@@ -101,6 +101,8 @@ def _identity(claims: dict[str, Any]) -> Identity:
     person, tenant, roles = claims["sub"], claims.get("tenant"), claims.get("roles")
     if not _is_name(person, PERSON_CHARS_MAX):
         raise Unauthenticated("the token names no person (sub)")
+    if "/" in person:  # services act as `<service>/<reaction>`
+        raise Unauthenticated(f"the token's sub={shorten(person)}: a person's code has no '/'")
     if not is_tenant(tenant):
         raise Unauthenticated(f"the token's tenant={shorten(tenant)}: {TENANT_CURE}")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):

@@ -32,11 +32,13 @@ def create_keys(keys: Path) -> None:
 
 
 def token(keys: Path, *, person: str, roles: Iterable[str], tenant: str = "main", hours: float = TOKEN_HOURS) -> str:
-    """A signed bearer token. `hours`: on the machine's clock. Raises ValueError for a role or tenant that is none."""
+    """A signed bearer token. `hours`: on the machine's clock. Raises ValueError for no person, role, tenant."""
     wanted = sorted(set(roles))
     unknown = [role for role in wanted if role not in ROLES]
     if unknown:
         raise ValueError(f"role={unknown[0]}: there is no such role; use {', '.join(sorted(ROLES))}")
+    if "/" in person:
+        raise ValueError(f"person={person}: a person's code has no '/', which names what services do by themselves")
     if not is_tenant(tenant):
         raise ValueError(f"tenant={tenant!r}: {TENANT_CURE}")
     if not 0 < hours <= TOKEN_HOURS_MAX:

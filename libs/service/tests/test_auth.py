@@ -52,6 +52,7 @@ def test_a_token_says_who_asks(keys: Path) -> None:
         {"sub": None},
         {"sub": ""},
         {"sub": "a\nb"},
+        {"sub": "tasks/open-case"},
         {"tenant": None},
         {"tenant": 7},
         {"tenant": "main/tasks"},
