@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -43,6 +44,7 @@ RECORD_RETRY_S = 0.2
 DRAIN_S = 1.0
 STUCK_MAX = 1_000
 _NOT_BACKFILLED = "not exists (select from journal.entries e where e.position = t.since_position and e.backfilled)"
+T = TypeVar("T")
 _AWAY = (Unavailable, VersionConflict, TimeoutError, *DATABASE_ERRORS)
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("baton")
@@ -143,9 +145,10 @@ class Courier:
             deadline = await self._machine_now() + timedelta(seconds=due.effect.deadline_s)
             answer = await self._start(due, due.effect.start(due.row, deadline), attempt_id, cause)
             if answer is not None:
-                attempt = await self._entry(answer.position)
+                end_s, position = began_s + due.effect.deadline_s, answer.position
+                attempt = await _patiently(lambda: self._entry(position), end_s)
                 outcome = await self._send(due, attempt, began_s + due.effect.deadline_s * SENDING_SHARE)
-                await self._record(due, outcome, attempt, began_s + due.effect.deadline_s)
+                await self._record(due, outcome, attempt, end_s)
 
     async def _start(self, due: Delivery, command: Command, attempt_id: UUID, cause: Entry) -> Answer | None:
         """The answer to the start of the attempt; None when it is not ours to make.
@@ -172,8 +175,8 @@ class Courier:
         effect = due.effect
         try:
             wanted, _ = await self._looks.run(due.tenant, due.as_wanted, after=attempt.position)
-        except NotYet as error:
-            return effect.failed(due.row, NotSent(str(error)))
+        except (NotYet, *_AWAY) as error:
+            return effect.failed(due.row, NotSent(f"its row could not be read: {error!r}"))
         if wanted is None:
             return effect.failed(due.row, NotSent("it is no longer wanted", final=True))
         row = wanted.row
@@ -194,17 +197,11 @@ class Courier:
 
     async def _record(self, due: Delivery, outcome: Command, attempt: Entry, end_s: float) -> None:
         """Append the outcome, whatever version its stream has by now; tries, at least once, until the deadline."""
-        while True:
-            try:
-                await self._ask(due, outcome, derived_id(attempt.command_id, "outcome"), attempt)
-            except Refusal as refusal:
-                _log.error("the outcome of %s of %s was refused: %s", due.effect.name, due.key, refusal)
-            except _AWAY:
-                if time.monotonic() > end_s:
-                    raise
-                await asyncio.sleep(RECORD_RETRY_S)
-                continue
-            return
+        outcome_id = derived_id(attempt.command_id, "outcome")
+        try:
+            await _patiently(lambda: self._ask(due, outcome, outcome_id, attempt), end_s)
+        except Refusal as refusal:
+            _log.error("the outcome of %s of %s was refused: %s", due.effect.name, due.key, refusal)
 
     async def _give_up(self, late: Delivery) -> bool:
         """Nobody said by the deadline what came of the attempt, and nobody will send it again by himself."""
@@ -260,6 +257,17 @@ class Courier:
             if isinstance(ended, Exception):
                 _log.error("an attempt failed: %r", ended)
         self._sending.clear()
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], end_s: float) -> T:
+    """Asks, at least once, until the database is there; from `end_s` on it raises what it meets."""
+    while True:
+        try:
+            return await ask()
+        except _AWAY:
+            if time.monotonic() > end_s:
+                raise
+            await asyncio.sleep(RECORD_RETRY_S)
 
 
 def _mark(delivery: Delivery) -> Mark:
