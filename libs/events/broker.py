@@ -223,11 +223,12 @@ def partitions_of(topic: str, described: Described) -> list[TopicPartition]:
 
 
 def consumer(kafka: str, **settings: Any) -> AIOKafkaConsumer:
-    """A consumer that never chooses an offset by itself."""
+    """A consumer that never chooses an offset by itself, and never reads what a foreign producer took back."""
     return AIOKafkaConsumer(
         bootstrap_servers=kafka,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        isolation_level="read_committed",
         fetch_max_wait_ms=FETCH_WAIT_MS,
         fetch_max_bytes=FETCH_BYTES_MAX,
         max_partition_fetch_bytes=FETCH_BYTES_MAX,

@@ -116,9 +116,11 @@ class Desk:
         return None
 
     async def known(self, draft: Draft, verdict: Verdict) -> bool:
-        """Whether this record was set aside before, as this record or as a copy of it: it stays as it was then."""
+        """Whether this record was set aside before, as itself or as a copy that its owner sent again: it stays as it
+        was then. Others may use the same id for a corrected record.
+        """
         new = row(verdict, State.PARKED)
-        event = (new.topic, new.event_id)
+        event = (new.topic, new.event_id if verdict.link is not None else None)
         copies = (each for each in draft.rows.values() if each.event_id and each.kind in _IN_ORDER)
         if new.id in draft.rows or any((each.topic, each.event_id) == event for each in copies):
             return True

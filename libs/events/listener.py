@@ -35,7 +35,7 @@ _SUBSCRIBED = "select type, since from journal.subscriptions where topic = any($
 _DROP = "delete from journal.subscriptions where type = any($1)"
 _ADD = """
 insert into journal.subscriptions (type, topic, since)
-values ($1, $2, journal.domain_now() - make_interval(secs => $3))
+values ($1, $2, journal.reached() - make_interval(secs => $3))
 """
 _READ_AGAIN = "update journal.offsets set next_offset = 0, epoch = 0 where topic = any($1)"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ import msgspec
 from libs.events.entries import NAMESPACE, Fact
 
 REASON_CHARS_MAX = 500
+KEY_CHARS_MAX = 256
+"""Of a record's key; PostgreSQL's indexes hold entries of some 2,700 bytes."""
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -80,11 +83,19 @@ def parked_id(topic: str, topic_id: str, partition: int, offset: int) -> UUID:
 
 
 def key_text(key: bytes | None) -> str:
-    """The record's key as text; bytes that are no UTF-8 are shown in hexadecimal."""
+    """The record's key as text that can be stored. What is no UTF-8 or holds a zero byte is shown in hexadecimal; of a
+    long one the beginning and its SHA-256, so that two keys never look the same.
+    """
+    raw = key or b""
     try:
-        return (key or b"").decode()
+        text = raw.decode()
     except UnicodeDecodeError:
-        return f"hex:{(key or b'').hex()}"
+        text = f"hex:{raw.hex()}"
+    if "\x00" in text:
+        text = f"hex:{raw.hex()}"
+    if len(text) > KEY_CHARS_MAX:
+        return f"{text[:KEY_CHARS_MAX]}… sha256:{hashlib.sha256(raw).hexdigest()}"
+    return text
 
 
 def shortened(reason: str) -> str:

@@ -307,7 +307,8 @@ def _structured(value: bytes) -> tuple[dict[str, str], bytes]:
                 continue
             plain = msgspec.json.decode(raw, type=str | int | bool | None)
             if plain is not None:
-                attributes[name.lower()] = str(plain).lower() if isinstance(plain, bool) else str(plain)
+                text = str(plain).lower() if isinstance(plain, bool) else str(plain)
+                attributes[name.lower()] = _header_text(name, text.encode())
         if "data_base64" in members:
             return attributes, base64.b64decode(msgspec.json.decode(members["data_base64"], type=str), validate=True)
         return attributes, bytes(members["data"]) if "data" in members else b""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -179,3 +180,23 @@ async def test_a_parked_record_is_mended_and_what_waited_behind_it_follows(topic
     await topic.parking.retry(row.id, "ops-1", json.dumps(REQUEST).encode())
     await topic.has(STORY1="closed", OTHER="open")
     assert await topic.parked(0) == []
+
+
+async def test_a_corrected_event_with_the_same_uuid_waits_behind_the_broken_one_and_is_not_lost(topic: Topic) -> None:
+    id_ = str(UUID(int=7))
+    await topic.send_event(_event(id_, "request.received", {**REQUEST, "title": None}))
+    await topic.send_event(_event(id_, "request.received", REQUEST))
+    (row,) = await topic.parked(1)
+    await topic.parking.drop(row.id, "ops-1")
+    await topic.has(STORY1="open")
+
+
+async def test_a_key_or_type_that_cannot_be_stored_as_it_is_parks_its_record_alone(topic: Topic) -> None:
+    broken = {**REQUEST, "title": None}
+    for key in ("\0\0\0\x01", "k" * 100_000):
+        await topic.send_event(_event(f"1{len(key)}", "request.received", broken), key)
+    odd = {"specversion": "1.0", "id": "2", "source": "erp", "type": "a\0b", "data": REQUEST}
+    await topic.send(json.dumps(odd).encode(), {"content-type": "application/cloudevents+json"}, "odd")
+    await topic.send_event(_event("3", "request.received", REQUEST))
+    await topic.has(STORY1="open")
+    assert {row.key[:8] for row in await topic.parked(3)} == {"hex:0000", "kkkkkkkk", "odd"}

@@ -47,7 +47,7 @@ from libs.events.tests.errands import (
 )
 from libs.events.timers import Timer
 from libs.events.views import Look, View, on
-from libs.events.wire import Envelope
+from libs.events.wire import Envelope, Link
 from libs.service.database import open_pool
 from tests.integration.errands_service import DEADLINE_S, Errands, errands, now, until
 
@@ -323,7 +323,7 @@ async def test_a_foreign_record_with_the_same_id_does_not_stand_for_the_one_that
     async with listening(database) as (desk, _):
         event = uuid4()
         await desk.journal.hear((), (), (replace(_row(1, Problem.FOREIGN, State.PARKED), event_id=event),))
-        verdict = Verdict(_raw(2), Envelope({"id": str(event)}, b""), wanted=True)
+        verdict = Verdict(_raw(2), Envelope({"id": str(event)}, b""), link=Link(2, 1, 1), wanted=True)
         assert not await desk.known(Draft(), verdict)
         desk.set_aside(draft := Draft(), verdict, now())
         await desk.commit(draft, now())
@@ -382,3 +382,23 @@ async def _unseen(service: Errands, command: PassOn) -> None:
 
 async def _set_aside(service: Errands) -> bool:
     return bool(service.timekeeper.stuck) and await service.timekeeper.waiting() == 0
+
+
+async def test_a_successor_waits_for_what_its_predecessor_is_still_committing(database: Database) -> None:
+    former, successor = [await asyncpg.connect(database.owner_url) for _ in range(2)]
+    try:
+        term = await former.fetchval("select journal.lead('listener')")
+        async with former.transaction():
+            await former.execute("select journal.note_listening('{}', '{}', '{}', '{}', '{}', '{}', null, $1)", term)
+            leading = asyncio.create_task(successor.fetchval("select journal.lead('listener')"))
+            blocked = "select $1 = any(pg_blocking_pids($2))"
+            pids = (former.get_server_pid(), successor.get_server_pid())
+
+            async def waits() -> bool:
+                return bool(await former.fetchval(blocked, *pids))
+
+            await until(waits, "the successor waits")
+        assert await leading > term
+    finally:
+        former.terminate()
+        successor.terminate()

@@ -145,4 +145,11 @@ def test_only_problems_that_a_person_can_solve_block_their_key() -> None:
 
 def test_a_key_that_is_no_text_is_shown_in_hexadecimal() -> None:
     assert key_text(b"\xff\x00") == "hex:ff00"
+    assert key_text(b"\x00\x07") == "hex:0007"  # which PostgreSQL could not store
     assert key_text(None) == ""
+
+
+def test_a_long_key_is_shown_by_its_beginning_and_told_apart_by_its_digest() -> None:
+    one, other = (key_text(b"k" * 100_000 + end) for end in (b"1", b"2"))
+    assert one != other
+    assert len(one.encode()) < 1_000
