@@ -88,13 +88,18 @@ class Publisher:
             self._announced,
         )
 
+    def _stand_by(self) -> None:
+        """Another process publishes: what was wrong here is no longer."""
+        self._problem = None
+        self._looked.set()
+
     async def run(self) -> None:
         """Publish for ever, leading or standing by; raises only Diverged."""
         backoff_s = BACKOFF_S_MIN
         while True:
             began = time.monotonic()
             try:
-                async with leading(self._dsn, ROLE, self._looked.set) as lead:
+                async with leading(self._dsn, ROLE, self._stand_by) as lead:
                     await self._lead(lead)
             except Diverged as error:
                 self._problem = str(error)

@@ -82,12 +82,16 @@ class Receiver:
             return 0
         return await term.fetching.behind({place: at.next_offset for place, at in term.desk.places.items()})
 
+    def _stand_by(self) -> None:
+        """Another process listens: what was wrong here is no longer."""
+        self._problem = None
+
     async def run(self) -> None:
         backoff_s = BACKOFF_S_MIN
         while True:
             began = time.monotonic()
             try:
-                async with leading(self._dsn, self._taker.role) as lead:
+                async with leading(self._dsn, self._taker.role, self._stand_by) as lead:
                     await self._lead(lead)
             except Exception as error:  # noqa: BLE001 whatever it is, it is shown, and everything is made anew
                 self._problem = f"{type(error).__name__}: {error}"
