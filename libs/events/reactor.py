@@ -70,15 +70,22 @@ class Reactor:
         self._starts: dict[str, int] = {}
 
     async def prepare(self) -> None:
-        """Register reactions that are new: they act on what is noted from now on (on an empty journal: on all)."""
-        head = await self._journal.position()
+        """Reactions, where there were none before, begin at what is noted from now on (on an empty journal: at all)."""
+        await self._pool.execute(
+            "insert into views.checkpoint (name, position) values ('reactions', $1) on conflict do nothing",
+            await self._journal.position(),
+        )
+
+    async def register(self) -> None:
+        """Reactions that are new act on what no reaction has come to yet. Only who leads may say where that is: a
+        predecessor that does not know them goes on until it ends.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
-                "insert into views.checkpoint (name, position) values ('reactions', 0) on conflict do nothing"
-            )
-            await connection.executemany(
-                "insert into views.reaction (name, start_position) values ($1, $2) on conflict do nothing",
-                [(name, head) for name in self._reactions],
+                "insert into views.reaction (name, start_position) select n.name, c.position "
+                "from unnest($1::text[]) n (name), views.checkpoint c where c.name = 'reactions' "
+                "on conflict do nothing",
+                list(self._reactions),
             )
             records = await connection.fetch("select name, start_position from views.reaction")
         self._starts = {record["name"]: record["start_position"] for record in records}
@@ -86,6 +93,7 @@ class Reactor:
     async def run(self) -> None:
         """React for ever."""
         async with leading(self._dsn, ROLE) as lead:
+            await self.register()
             while True:
                 lead.check()
                 seen = self._journal.wake.count
@@ -128,9 +136,13 @@ class Reactor:
                 await self._parking.park_reaction(reaction.name, found.entry, found.reason)
 
     async def retry(self, name: str, position: int) -> None:
-        """Run one parked reaction again; raises what it raises."""
+        """Run one parked reaction again, on what is known by now: what it lacked may have been made good since. One
+        that was done in part goes on, on what was known then. Raises what it raises.
+        """
         (entry,) = await self._journal.read(position - 1, 1)
-        await self._react(self._reactions[name], self._decoder.decode(entry))
+        begun = await self._journal.find(derived_id(entry.id, name, "0")) is not None
+        basis = entry.position if begun else None
+        await self._react(self._reactions[name], self._decoder.decode(entry), basis=basis)
 
     async def _in_order(self, batch: Sequence[Decoded], room: asyncio.Semaphore) -> None:
         async with room:
@@ -143,7 +155,7 @@ class Reactor:
     async def _react_or_park(self, reaction: Reaction, decoded: Decoded) -> None:
         for attempt in range(1, TRIES_MAX + 1):
             try:
-                await self._react(reaction, decoded)
+                await self._react(reaction, decoded, basis=decoded.entry.position)
             except (Unavailable, VersionConflict):
                 if attempt == TRIES_MAX:
                     raise  # the database is away: the role is started anew and begins again at its checkpoint
@@ -157,11 +169,12 @@ class Reactor:
             else:
                 return
 
-    async def _react(self, reaction: Reaction, decoded: Decoded) -> None:
+    async def _react(self, reaction: Reaction, decoded: Decoded, *, basis: int | None) -> None:
+        """`basis`: on the views as of this position; None: on the newest."""
         entry, fact = decoded
         with following(_tracer, f"react {reaction.name}", entry.traceparent):
             commands, _ = await self._looks.run(
-                entry.tenant, lambda look: list(reaction.react(fact, entry, look)), position=entry.position
+                entry.tenant, lambda look: list(reaction.react(fact, entry, look)), position=basis, after=entry.position
             )
             if len(commands) > COMMANDS_MAX:
                 raise ValueError(f"reaction {reaction.name} asks for {len(commands)} commands; at most {COMMANDS_MAX}")
@@ -174,7 +187,7 @@ class Reactor:
                         command_id=derived_id(entry.id, reaction.name, str(number)),
                         at=entry.occurred_at,
                         cause=entry,
-                        basis=entry.position,
+                        basis=basis,
                     )
                 )
 

@@ -69,7 +69,8 @@ class Errands:
         return await self.handler.ask(request)
 
     async def settle(self) -> None:
-        """Fold and react by hand, until nothing is left."""
+        """Fold and react by hand, as a leader does, until nothing is left."""
+        await self.reactor.register()
         while await self.projector.step() or await self.reactor.step():
             pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -156,6 +157,20 @@ async def test_a_view_that_lags_is_told_as_not_yet(database: Database) -> None:
         answer = await service.ask(GiveErrand(errand=new_id(), to="ann"))
         with pytest.raises(NotYet, match=f"position {answer.position}"):
             await service.projector.wait(answer.position, 0.1)
+
+
+async def test_a_new_reaction_misses_nothing_while_the_process_before_goes_on_without_it(database: Database) -> None:
+    async with errands(database, replace(SERVICE, reactions=())) as before, errands(database) as after:
+        for service in (before, after):  # `after` was prepared before this, and leads only afterwards
+            errand = new_id()
+            await service.ask(GiveErrand(errand=errand, to="ann"))
+            await service.ask(FinishErrand(errand=errand))
+            await service.settle()
+        start = await after.pool.fetchval("select start_position from views.reaction where name = 'thank'")
+        entries = await after.journal.read(0, 100)
+        done = [entry.id for entry in entries if entry.type == "errands.ErrandDone" and entry.position > start]
+        assert [entry.causation_id for entry in entries if entry.type == "errands.ThanksSaid"] == done
+        assert len(done) == 1
 
 
 async def test_a_reaction_acts_once_however_often_it_runs(database: Database) -> None:
