@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -38,6 +39,7 @@ from services.tasks.views.assignments import ASSIGNMENTS, Assignment
 from services.tasks.views.cases import CASES, CaseOnBoard, CaseRow, on_board
 from services.tasks.views.consultations import CONSULTATIONS, Consultation
 from services.tasks.views.handoffs import HANDOFFS, Handoff
+from services.tasks.views.passing import PASSING
 from services.tasks.views.templates import TEMPLATES, Template
 
 router = APIRouter(prefix="/v1", tags=["tasks"])
@@ -90,13 +92,15 @@ async def list_cases(
         "offered_to": offered_to,
     }
     page = await read.page(CASES, equal=equal, order=("-opened_at",))
-    rows = tuple(on_board(row, read.at) for row in page.rows)
+    instants = {timeline: await _instant(timeline, read) for timeline in {row.timeline for row in page.rows}}
+    rows = tuple(on_board(row, instants[row.timeline]) for row in page.rows)
     return Page(rows=rows, next_cursor=page.next_cursor, as_of=page.as_of, final=page.final)
 
 
 @router.get("/cases/{case_id}")
 async def show_case(case_id: UUID, read: Read) -> Shown[CaseOnBoard]:
-    return read.shown(on_board(await _case(case_id, read), read.at))
+    row = await _case(case_id, read)
+    return read.shown(on_board(row, await _instant(row.timeline, read)))
 
 
 @router.get("/cases/{case_id}/handoffs")
@@ -188,6 +192,14 @@ async def tell_customer(case_id: UUID, ask: Ask) -> Accepted:
 async def record_call_back(case_id: UUID, body: CallBack, ask: Ask) -> Accepted:
     """The customer was called back, not before the time that the template sets; this closes the loop."""
     return await ask(RecordCallBack(case_id=case_id, **dict(body)))
+
+
+async def _instant(timeline: str, read: Reading) -> datetime | None:
+    """Where the clocks of a timeline stand: an import's where its source has come to, not at today."""
+    if not timeline:
+        return read.at
+    passing = await read.row(PASSING, timeline)
+    return passing.passed if passing else None
 
 
 async def _case(case_id: UUID, read: Reading) -> CaseRow:

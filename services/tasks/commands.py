@@ -13,6 +13,7 @@ from libs.events.deciding import Command
 CODE_CHARS_MAX = 64
 NAME_CHARS_MAX = 200
 TEXT_CHARS_MAX = 4_000
+REQUESTED_TEXT_CHARS_MAX = 10_000
 FORM_FIELDS_MAX = 100
 STEPS_MAX = 50
 SEATS_MAX = 50
@@ -26,6 +27,9 @@ Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
 Text = Annotated[str, Field(max_length=TEXT_CHARS_MAX)]
 SaidText = Annotated[str, Field(min_length=1, max_length=TEXT_CHARS_MAX)]
 Form = Annotated[dict[Name, Text], Field(max_length=FORM_FIELDS_MAX)]
+RequestedForm = Annotated[
+    dict[Name, Annotated[str, Field(max_length=REQUESTED_TEXT_CHARS_MAX)]], Field(max_length=FORM_FIELDS_MAX)
+]
 Seats = Annotated[tuple[Code, ...], Field(max_length=SEATS_MAX)]
 
 HandoffNumber = Annotated[int, Field(ge=1, le=HANDOFFS_MAX)]
@@ -93,6 +97,13 @@ class NewCase(Command):
 
 
 class OpenCase(NewCase):
+    """Whatever gateway has accepted fits in: a request that was accepted and can never be opened helps nobody."""
+
+    source: Name
+    template: Name
+    form: Annotated[RequestedForm, Field(default_factory=dict)]
+    priority: Name = "normal"
+    department: Name | None = None
     case_id: UUID
     timeline: str = ""
 

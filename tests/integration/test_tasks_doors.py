@@ -16,6 +16,7 @@ from infra.local.databases import Database
 from libs.events.contracts import gateway
 from libs.events.contracts.gateway import RequestReceived
 from libs.events.entries import entity_id
+from libs.events.errors import NotFound
 from libs.service.auth import Role
 from services.tasks.api import router
 from services.tasks.main import SERVICE
@@ -192,6 +193,29 @@ async def test_the_same_key_is_answered_with_the_first_result_and_an_old_version
     assert first.json()["position"] == again.json()["position"]
     stale = await post(tasks, f"/v1/cases/{CASE}/handoffs/2/acceptance", person="pd-1", headers={"If-Match": '"1"'})
     refused(stale, 409)
+
+
+async def test_a_request_that_was_parked_becomes_a_case_when_what_it_lacked_is_there_and_it_is_retried(
+    tasks: Standing,
+) -> None:
+    case_id = entity_id("main", "case", "web/8")
+    request = RequestReceived("web", "8", "return", "any", "send it back", {}, department="production")
+    await tasks.parts.journal.hear([heard(*gateway.CONTRACT.encode(request), now(), subject=case_id)])
+    position = await tasks.parts.journal.position()
+
+    async def parked() -> bool:
+        return bool(tasks.parts.parked.found)
+
+    await until(parked, "nobody has published the process")
+    with pytest.raises(NotFound):  # and it stays so
+        await tasks.parts.reactor.retry("open-case", position)
+    (template,) = (call for call in rulebook.templates() if call.body["template"] == "citizen-request")
+    published = await post(tasks, template.path, {**template.body, "template": "return"}, person="ops-1", role="ops")
+    assert published.status_code == 200
+    for _ in range(2):  # again, it changes nothing
+        await tasks.parts.reactor.retry("open-case", position)
+    await tasks.parts.projector.wait(await tasks.parts.journal.position(), 5.0)
+    assert [row["holder"] for row in (await get(tasks, "/v1/cases", reference="8"))["rows"]] == ["production"]
 
 
 async def test_a_request_from_outside_becomes_a_case_by_itself(tasks: Standing) -> None:

@@ -111,7 +111,8 @@ def evolve(case: Case, fact: CaseFact) -> Case:
         case TaskAssigned():
             return replace(case, seats={**case.seats, fact.step: fact})
         case ConsultationAsked():
-            return replace(case, asked=case.asked | {(fact.step, fact.department)})
+            question = {(fact.step, fact.department)}  # asked again, it is to be answered again
+            return replace(case, asked=case.asked | question, answered=case.answered - question)
         case ConsultationAnswered():
             return replace(case, answered=case.answered | {(fact.step, fact.department)})
         case SolutionGiven():

@@ -30,10 +30,9 @@ from services.tasks.views.templates import TEMPLATES
 
 
 def open_case(case: Case, command: OpenCase, asked: Asked) -> Sequence[Fact]:
-    """The same source and reference open one case, however often they ask; a person who says other words is told so."""
+    """The same source and reference open one case, however often they ask; who says other words is told so."""
     if case.opened is not None:
-        if not _by_itself(asked.actor):
-            _same_words(case.opened, command)
+        _same_words(case.opened, command)
         return []
     template = _current(command.template, asked)
     if not _by_itself(asked.actor):

@@ -37,7 +37,7 @@ def rule(case: Case, command: Rule, asked: Asked) -> Sequence[Fact]:
     unfolding.note(ConflictRuled(asked.actor, command.responsible, consulted, command.reason))
     unfolding.reassign()
     unfolding.offer(command.responsible, command.reason)
-    unfolding.consult(command.question or command.reason)
+    unfolding.consult(command.question or command.reason, again=consulted)
     return unfolding.facts
 
 

@@ -19,9 +19,7 @@ from services.tasks.domain.choices import (
     GIVE_SOLUTION,
     SOLUTION_GIVEN,
     TELL_CUSTOMER,
-    solution_step,
 )
-from services.tasks.domain.raci import unanswered
 from services.tasks.domain.rights import may
 from services.tasks.domain.unfolding import unfold
 
@@ -35,12 +33,6 @@ def give_solution(case: Case, command: GiveSolution, asked: Asked) -> Sequence[F
     if not case.accepted:
         raise Refusal(
             "not-accepted", "nobody has accepted the case; accept its handoff first", "尚无部门接收，请先接收移交"
-        )
-    if silent := unanswered(case, solution_step(unfolding.template)):
-        raise Refusal(
-            "consulted-not-answered",
-            f"{', '.join(silent)} has not been heard (C); wait for the answer",
-            f"被咨询方（C）{'、'.join(silent)} 尚未答复，请等待答复",
         )
     unfolding.note(SolutionGiven(department_of(asked.views, asked.actor) or case.holder, command.solution))
     unfolding.reach(SOLUTION_GIVEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from libs.events.contracts.tasks import (
@@ -17,8 +18,8 @@ from libs.events.deciding import Asked
 from libs.events.entries import Fact
 from libs.events.errors import NotFound, Refusal
 from services.tasks.domain.case import Case, CaseFact, evolve
-from services.tasks.domain.choices import CLOSING_RULES
-from services.tasks.domain.raci import assigned, consulted_departments
+from services.tasks.domain.choices import CLOSED_BY_SOURCE, CLOSING_RULES
+from services.tasks.domain.raci import assigned, consulted_departments, unanswered
 from services.tasks.views.templates import TEMPLATES
 
 
@@ -35,9 +36,14 @@ class Unfolding:
             self.facts.append(fact)
 
     def reach(self, moment: str, target_at: datetime | None = None) -> None:
-        """Steps that this moment ends are completed, those that it begins are started and assigned."""
+        """Steps that this moment ends are completed, those that it begins are started and assigned.
+
+        No step ends before everybody in a C seat of it was heard, unless it is the source that ends it.
+        """
         for step in self.template.steps:
             if step.ends == moment and step.name in self.case.running:
+                if moment != CLOSED_BY_SOURCE:
+                    _must_be_heard(self.case, step.name)
                 self.note(StepCompleted(step.name))
         starting = [step for step in self.template.steps if step.starts == moment]
         for step in starting:
@@ -49,9 +55,11 @@ class Unfolding:
         """Give the running steps the seats that follow from who is responsible now; unchanged ones stay."""
         self._assign(self._running())
 
-    def consult(self, question: str = "") -> None:
-        """Ask every department in a C seat of a running step that was not asked before."""
-        self._consult(self._running(), question)
+    def consult(self, question: str = "", again: Collection[str] = ()) -> None:
+        """Ask every department in a C seat of a running step that was not asked before; those of `again` also if they
+        have answered something before.
+        """
+        self._consult(self._running(), question, again)
 
     def offer(self, receiver: str, note: str) -> None:
         self.note(HandoffOffered(self.case.offers + 1, self.case.holder, receiver, note))
@@ -74,12 +82,22 @@ class Unfolding:
             if task != self.case.seats.get(step.name):
                 self.note(task)
 
-    def _consult(self, steps: list[TemplateStep], question: str = "") -> None:
+    def _consult(self, steps: list[TemplateStep], question: str = "", again: Collection[str] = ()) -> None:
         for step in steps:
             for department in consulted_departments(self.case.seats.get(step.name)):
-                if (step.name, department) not in self.case.asked:
+                asked = (step.name, department)
+                if asked not in self.case.asked or (department in again and asked in self.case.answered):
                     text = question or f"{step.name_zh} / {step.name_en}"
                     self.note(ConsultationAsked(step.name, department, text))
+
+
+def _must_be_heard(case: Case, step: str) -> None:
+    if silent := unanswered(case, step):
+        raise Refusal(
+            "consulted-not-answered",
+            f"{', '.join(silent)} has not been heard (C); wait for the answer",
+            f"被咨询方（C）{'、'.join(silent)} 尚未答复，请等待答复",
+        )
 
 
 def unfold(case: Case, asked: Asked) -> Unfolding:

@@ -30,5 +30,14 @@ def test_a_step_that_ended_is_no_longer_due_even_if_its_clock_is_heard_late() ->
     assert not on_board(row, monday("13:00")).red
 
 
+def test_a_case_of_an_import_is_not_late_before_its_source_has_come_that_far() -> None:
+    row = with_clocks(offered()).row(CASES, CASE_ID)
+    assert (on_board(row, None).due_at, on_board(row, None).red, on_board(row, None).lag_days) == (
+        monday("11:40"),
+        False,
+        0.0,
+    )
+
+
 def test_a_case_without_a_clock_is_never_red() -> None:
     assert on_board(offered().row(CASES, CASE_ID), tuesday("18:00")).due_at is None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from libs.events.contracts.tasks import ConsultationAnswered, HandoffRejected
+from libs.events.contracts.tasks import ConsultationAnswered, ConsultationAsked, HandoffRejected
 from libs.events.deciding import Command
 from libs.events.entries import entity_id
 from libs.events.errors import Forbidden, NotFound, Refusal
@@ -26,6 +26,7 @@ from services.tasks.commands import (
 from services.tasks.tests.world import (
     CASE_ID,
     OPS,
+    SEATS_OF_RESPONSIBLE,
     accepted,
     closed,
     company,
@@ -153,6 +154,34 @@ def test_no_solution_before_everybody_consulted_was_heard() -> None:
     answer = AnswerConsultation(case_id=CASE_ID, department="purchasing", answer="fine")
     refused(tasks, "not-consulted", answer, by="pd-1", kind=Forbidden)
     tasks.ask(answer, by="purch-dir", at=NOON)
+    assert tasks.ask(solution, by="prod-1", at=NOON)
+
+
+def test_no_step_ends_before_everybody_consulted_in_it_was_heard() -> None:
+    seats = {**SEATS_OF_RESPONSIBLE, "consulted": ["dept:product"]}
+    body = complaint().model_dump()
+    steps = [{**each, "raci": seats} if each["name"] == "answer" else each for each in body["steps"]]
+    tasks = offered(complaint(steps=steps))
+    acceptance = AcceptHandoff(case_id=CASE_ID, number=1)
+    assert "product" in refused(tasks, "consulted-not-answered", acceptance, by="prod-1").en
+    tasks.ask(AnswerConsultation(case_id=CASE_ID, department="product", answer="fine"), by="pd-1", at=NOON)
+    assert tasks.ask(acceptance, by="prod-1", at=NOON)
+
+
+def test_a_ruling_asks_again_who_has_answered_before_and_the_old_answer_does_not_count() -> None:
+    seats = {**SEATS_OF_RESPONSIBLE, "consulted": ["dept:purchasing"]}
+    body = complaint().model_dump()
+    steps = [{**each, "raci": seats} if each["name"] == "solution" else each for each in body["steps"]]
+    tasks = disputed(complaint(steps=steps))
+    answer = AnswerConsultation(case_id=CASE_ID, department="purchasing", answer="fine")
+    tasks.ask(answer, by="purch-1", at=NOON)
+    ruling = Rule(case_id=CASE_ID, responsible="production", consulted=("purchasing",), reason="!", question="lot?")
+    tasks.ask(ruling, by="vp-ops", at=NOON)
+    assert tasks.decided(ConsultationAsked)[-1] == ConsultationAsked("solution", "purchasing", "lot?")
+    tasks.ask(AcceptHandoff(case_id=CASE_ID, number=4), by="prod-1", at=NOON)
+    solution = GiveSolution(case_id=CASE_ID, solution="new doors")
+    refused(tasks, "consulted-not-answered", solution, by="prod-1")
+    tasks.ask(answer, by="purch-1", at=NOON)
     assert tasks.ask(solution, by="prod-1", at=NOON)
 
 

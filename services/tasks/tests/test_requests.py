@@ -15,7 +15,7 @@ from libs.events.contracts.tasks import (
 )
 from libs.events.entries import entity_id
 from libs.events.testing import MemoryService, instant
-from services.tasks.tests.world import CASE_ID, OPS, company, monday, opened, received, request_template
+from services.tasks.tests.world import CASE_ID, OPS, company, complaint, monday, opened, received, request_template
 from services.tasks.views.cases import CASES
 from services.tasks.views.passing import PASSING
 
@@ -90,7 +90,17 @@ def test_a_source_does_not_close_what_only_a_call_back_closes() -> None:
 
 def test_a_request_heard_twice_is_one_case() -> None:
     tasks = opened()
+    entries = len(tasks.entries)
+    tasks.hear(received(), subject=CASE_ID, at=monday("09:01"))
+    assert len(tasks.entries) == entries + 1
+
+
+def test_a_request_with_other_words_than_the_case_was_opened_with_is_parked() -> None:
+    tasks = company(parks=True)
+    tasks.ask(complaint(), by=OPS, at=monday("08:30"))
+    tasks.hear(received(), subject=CASE_ID, at=monday("09:00"))
     tasks.hear(received(title="again"), subject=CASE_ID, at=monday("09:01"))
+    assert [refusal.rule for _, _, refusal in tasks.parked] == ["case-opened-before"]
     assert tasks.row(CASES, CASE_ID).title == "veneer blisters"
 
 

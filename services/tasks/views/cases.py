@@ -76,10 +76,10 @@ class CaseOnBoard(CaseRow, frozen=True):
     red: bool = False
 
 
-def on_board(row: CaseRow, at: datetime) -> CaseOnBoard:
-    """The case as the board shows it at this instant."""
+def on_board(row: CaseRow, at: datetime | None) -> CaseOnBoard:
+    """The case as the board shows it at this instant; None: before all that is due (an import that is still coming)."""
     due_at = min(row.due.values(), default=None)
-    late = max(at - due_at, timedelta()) if due_at is not None else timedelta()
+    late = max(at - due_at, timedelta()) if at is not None and due_at is not None else timedelta()
     lag_days = round(late / timedelta(days=1), LAG_DIGITS)
     return CaseOnBoard(**msgspec.structs.asdict(row), due_at=due_at, lag_days=lag_days, red=late > timedelta())
 

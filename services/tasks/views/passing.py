@@ -44,12 +44,11 @@ def _passed(row: Passing | None, fact: TimelineAdvanced, entry: Entry) -> Passin
 
 PASSING = View(
     name="passing",
-    version=1,
+    version=2,
     row=Passing,
     key=("source",),
     folds=(
         on(SourceAdvanced, _advanced, lambda fact, entry: (fact.source,)),
         on(TimelineAdvanced, _passed, lambda fact, entry: (fact.source,)),
     ),
-    past=False,
 )
