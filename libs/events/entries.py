@@ -24,7 +24,7 @@ class Fact(msgspec.Struct, frozen=True):
     """Base of every fact: immutable, JSON on the wire. Readers ignore fields that they do not know."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One journal entry. Decided entries have a `sequence`; heard ones (another owner's fact) have none.
 
     `occurred_at`: in the world. `recorded_at`: when its owner recorded it. `noted_at`: when this journal noted it,

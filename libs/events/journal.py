@@ -37,12 +37,9 @@ LOADED_ENTRIES_MAX = 100
 Loaded = tuple[bool, list[Entry]]
 _log = logging.getLogger(__name__)
 
-_COLUMNS = """
-select position, case when decided then sequence end as sequence, id, type, schema_version, stream, version, tenant,
-  subject, actor, command_id, causation_id, correlation_id, traceparent, basis, epoch, occurred_at, recorded_at,
-  noted_at, backfilled, data
-from journal.entries
-"""
+_COMPUTED = {"sequence": "case when decided then sequence end as sequence"}
+# In the order of the fields: a row is an entry's arguments as it comes.
+_COLUMNS = f"select {', '.join(_COMPUTED.get(field, field) for field in Entry.__struct_fields__)} from journal.entries"
 _READ = f"{_COLUMNS} where position > $1 order by position limit $2"
 _READ_DECIDED = f"{_COLUMNS} where decided and sequence > $1 order by sequence limit $2"
 _READ_STREAM = f"{_COLUMNS} where decided and stream = $1 and version > $2 order by version limit $3"
@@ -199,8 +196,8 @@ class Journal:
         firsts = [derived_id(command_id, "0") for _, command_id in asked]
         found: list[list[Entry]] = [[] for _ in asked]
         for row in await self._fetch(_LOAD_MANY, [stream for stream, _ in asked], firsts, LOADED_ENTRIES_MAX):
-            columns = dict(row)
-            found[columns.pop("o") - 1].append(Entry(**columns))
+            number, *columns = row
+            found[number - 1].append(Entry(*columns))
         return [
             _loaded(stream, first, entries) if len(entries) <= LOADED_ENTRIES_MAX else None
             for (stream, _), first, entries in zip(asked, firsts, found, strict=True)
@@ -285,4 +282,4 @@ def _loaded(stream: UUID, first: UUID, entries: Sequence[Entry]) -> Loaded:
 
 
 def _entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:
-    return [Entry(**row) for row in rows]
+    return [Entry(*row) for row in rows]
