@@ -19,6 +19,7 @@ from infra.local.databases import Database
 from libs.events.errors import Diverged
 from libs.events.listener import Listener
 from libs.events.publisher import Publisher
+from tests.engines import Stores
 from tests.integration.speakers import (
     Hearer,
     Said,
@@ -141,6 +142,31 @@ async def test_a_publisher_that_was_cut_off_after_sending_does_not_send_twice(wo
     assert sorted(dict(r.headers)["ce_sequence"] for r in await speaker.records()) == sorted(
         str(number).encode() for number in range(1, 32)
     )
+
+
+async def test_who_stands_by_does_not_go_on_telling_the_trouble_that_it_had_before(
+    world: World, stores: Stores
+) -> None:
+    speaker = await world.speaker()
+    both = (speaker.publisher, speaker.new_publisher())
+    admin = await asyncpg.connect(stores.postgres_admin)
+    ends = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()"
+
+    async def in_trouble() -> bool:
+        return all(each.state().restarts for each in both)
+
+    async def well() -> bool:
+        states = [each.state() for each in both]
+        return sum(state.leading for state in states) == 1 and not any(state.problem for state in states)
+
+    try:
+        async with running(both[0]), running(both[1]):
+            await until(well)
+            await admin.fetch(ends, speaker.database.name)
+            await until(in_trouble)
+            await until(well)
+    finally:
+        admin.terminate()
 
 
 async def test_a_role_ends_soon_whenever_it_is_cancelled(world: World) -> None:
