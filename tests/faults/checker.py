@@ -119,7 +119,7 @@ def _causes(evidence: Evidence, verdict: Verdict) -> None:
                 continue
             cause, known = by_id.get(row.causation_id), here.get(row.causation_id)
             verdict.expect(cause is not None, "effect without its cause", name, row.position, row.type)
-            if row.type == f"{name}.RecordParked":
+            if row.type == f"{row.owner}.RecordParked":
                 continue
             later = not row.decided or (known is not None and known.noted_at < row.noted_at)
             verdict.expect(later, "noted before its cause", name, row.position, row.type)

@@ -27,9 +27,20 @@ def test_a_record_of_a_clock_ahead_is_parked_before_it_is_taken_and_released_by_
     parked = {"parked": str(untaken.id), "kind": "future"}
     world.decide("tasks/listener", ("tasks.RecordParked", parked), cause=untaken)
     world.decide("ops-1", ("tasks.ParkedRecordReleased", parked))
-    world.evidence.ledger = {str(row.id): row.data.decode() for row in world.evidence.journals["audit"]}
+    recorded_ahead(world, untaken)
     verdict = check(world.evidence)
     assert not verdict.violations, str(verdict)
+
+
+def recorded_ahead(world: World, row: Row) -> None:
+    """The last decision of a service whose clock is two hours ahead; the audit takes it when it has got there too."""
+    evidence, ahead = world.evidence, START + timedelta(hours=2)
+    evidence.journals[row.owner][-1] = row._replace(recorded_at=ahead, noted_at=ahead)
+    audit = evidence.journals["audit"]
+    heard = audit.pop(next(at for at, each in enumerate(audit) if each.id == row.id))
+    audit.append(heard._replace(recorded_at=ahead, noted_at=ahead + timedelta(microseconds=1)))
+    audit[:] = [each._replace(position=position) for position, each in enumerate(audit, 1)]
+    evidence.ledger = {str(each.id): each.data.decode() for each in audit}
 
 
 def lose_an_entry(world: World) -> None:
