@@ -58,6 +58,7 @@ def main(
     stores = Platform(folder / "state", random_free(), wishes=Wishes(services=()))
     outcomes: list[Outcome] = []
     failed: list[str] = []
+    made: dict[str, dict[str, str]] = {}
     try:
         stores.start_foundation()
         own = [psutil.Process(part.pid) for part in (stores.kafka, stores.postgres) if part.pid is not None]
@@ -65,7 +66,11 @@ def main(
         with Progress(console=console) as progress:
             for module, comparison in wanted:
                 try:
-                    outcomes.append(_measure(progress, module, comparison.scaled(scale), ground, own, rounds, retries))
+                    scaled = comparison.scaled(scale)
+                    if module.__name__ not in made:
+                        made[module.__name__] = _prepared(module, scaled.on(ground))
+                    stocked = msgspec.structs.replace(ground, made=made[module.__name__])
+                    outcomes.append(_measure(progress, module, scaled, stocked, own, rounds, retries))
                 except SideFailed as error:  # what was measured before and comes after is worth having
                     failed.append(f"{comparison.name}: {error}")
                     progress.console.print(f"[red]{failed[-1]}[/red]")
@@ -78,6 +83,13 @@ def main(
         raise typer.Exit(1)
 
 
+def _prepared(module: ModuleType, ground: Ground) -> dict[str, str]:
+    """What a module's sides find in the stores: made once for all its comparisons, which are of one size."""
+    prepare = getattr(module, "prepare", None)
+    made: dict[str, str] = asyncio.run(prepare(ground)) if prepare is not None else {}
+    return made
+
+
 def _measure(
     progress: Progress,
     module: ModuleType,
@@ -88,10 +100,6 @@ def _measure(
     retries: int,
 ) -> Outcome:
     task = progress.add_task(comparison.name, total=rounds * len(comparison.sides))
-    prepare = getattr(module, "prepare", None)
-    if prepare is not None:
-        made: dict[str, str] = asyncio.run(prepare(comparison.on(ground)))
-        ground = msgspec.structs.replace(ground, made=made)
     outcome = Outcome(comparison)
 
     def module_of(side: str) -> str:
