@@ -11,12 +11,14 @@ import msgspec
 import uvloop
 
 from bench.measuring import Ground, Sample
+from libs.service import collector
 
 
 def main() -> None:
     module, side = sys.argv[1:3]
     run = importlib.import_module(module).SIDES[side]
     ground = msgspec.json.decode(sys.stdin.buffer.read(), type=Ground, dec_hook=lambda kind, told: kind(told))
+    collector.calm()  # as every service does; for all sides alike
     done = run(ground)
     sample: Sample = uvloop.run(_awaited(done)) if isinstance(done, Awaitable) else done
     sys.stdout.buffer.write(msgspec.json.encode(sample) + b"\n")

@@ -15,7 +15,7 @@ What a service is written with, each in the module of its concept:
 The machinery behind it, in the order in which a fact passes through; a service does not call it:
 
     handling     loads, decides, appends, retries         looking      rows for pure code, all of one position
-    journal      appends, hears, reads                    appends, writer, hearing, line, wake, schema, sql/
+    journal      appends, hears, reads                    appends, writer, hearing, line, wake, ahead, schema, sql/
     publisher    journal → topic, in order                published, wire, broker
     heads        what is still to come, and what not      leading      one process per role
     listener     topics → journal                         receiving, term, fetching, judging, desk

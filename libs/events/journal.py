@@ -41,7 +41,8 @@ _COMPUTED = {"sequence": "case when decided then sequence end as sequence"}
 # In the order of the fields: a row is an entry's arguments as it comes.
 _COLUMNS = f"select {', '.join(_COMPUTED.get(field, field) for field in Entry.__struct_fields__)} from journal.entries"
 _READ = f"{_COLUMNS} where position > $1 order by position limit $2"
-_READ_DECIDED = f"{_COLUMNS} where decided and sequence > $1 order by sequence limit $2"
+# By the column: a bare `sequence` is the computed one, and all that is left of the journal would be sorted for a page.
+_READ_DECIDED = f"{_COLUMNS} where decided and sequence > $1 order by entries.sequence limit $2"
 _READ_STREAM = f"{_COLUMNS} where decided and stream = $1 and version > $2 order by version limit $3"
 # The second half finds a command that was accepted for another stream. One round trip: every command begins with it.
 _LOAD = f"""

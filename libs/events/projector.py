@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from opentelemetry import trace
 
+from libs.events.ahead import Ahead
 from libs.events.contract import Language, Opaque
 from libs.events.entries import Entry, Fact
 from libs.events.errors import NotYet, Undecodable
@@ -99,6 +100,7 @@ class Projector:
         self._journal, self._pool, self._dsn = journal, pool, dsn
         self.tables = {view: table_of(service, view) for view in service.views}
         self._decoder = Decoder(service.language, folded(service.views))
+        self._pages = Ahead(journal.read, "position", BATCH_ENTRIES_MAX)
         self._moved = asyncio.Condition()
         self._position = 0
         self._filled: set[View[Any]] = set()
@@ -125,23 +127,26 @@ class Projector:
         """Fold for ever. An own entry that cannot be read, or any that cannot be folded, raises: the service says so
         and folds nothing. A heard one that cannot be read is passed over and said so (`unreadable`).
         """
-        async with leading(self._dsn, ROLE) as lead:
-            held = 0
-            while True:
-                lead.check()
-                seen = self._journal.wake.count
-                try:
-                    folded_some = await self.step()
-                except asyncpg.LockNotAvailableError:  # a rebuild compares: it holds the checkpoint while it does
-                    held += 1
-                    if held == HELD_TRIES_MAX:
-                        raise
-                    if held == 1:
-                        _log.warning("a view's checkpoint is held, as a rebuild does; folding waits for it")
-                    continue
+        try:
+            async with leading(self._dsn, ROLE) as lead:
                 held = 0
-                if not folded_some:
-                    await self._journal.wake.wait(POLL_S, since=seen)
+                while True:
+                    lead.check()
+                    seen = self._journal.wake.count
+                    try:
+                        folded_some = await self.step()
+                    except asyncpg.LockNotAvailableError:  # a rebuild compares: it holds the checkpoint while it does
+                        held += 1
+                        if held == HELD_TRIES_MAX:
+                            raise
+                        if held == 1:
+                            _log.warning("a view's checkpoint is held, as a rebuild does; folding waits for it")
+                        continue
+                    held = 0
+                    if not folded_some:
+                        await self._journal.wake.wait(POLL_S, since=seen)
+        finally:
+            self._pages.stop()
 
     async def step(self) -> bool:
         """Fold one batch; False when there was nothing to fold."""
@@ -154,7 +159,7 @@ class Projector:
             lowest = min(positions.values(), default=0)
             behind = sorted(name for name, position in positions.items() if position == lowest)
             until = min((p for p in positions.values() if p > lowest), default=None)
-            entries = await self._journal.read(lowest, BATCH_ENTRIES_MAX)
+            entries = await self._pages.page(lowest)
             if until is not None:
                 entries = [entry for entry in entries if entry.position <= until]
             if not entries or not behind:

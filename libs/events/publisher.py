@@ -19,6 +19,7 @@ from typing import TypeAlias
 import asyncpg
 
 from libs.events import heads
+from libs.events.ahead import Ahead
 from libs.events.broker import Described, describe
 from libs.events.contract import Contract
 from libs.events.errors import Diverged, Unavailable
@@ -28,7 +29,7 @@ from libs.events.published import Published, chain_before, compare, load, store
 from libs.events.sending import SEND_WITHIN_S, Sending, producing
 
 ROLE = "publisher"
-BATCH_RECORDS_MAX = 500
+BATCH_RECORDS_MAX = 1_000
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 5.0
 ASK_WITHIN_S = 30.0
@@ -71,6 +72,7 @@ class Publisher:
         self._lost: str | None = None
         self._restarts = 0
         self._published = Published("", 0, {}, {})
+        self._pages = Ahead(journal.read_decided, "sequence", BATCH_RECORDS_MAX)
         self._decided = 0
         self._announced: heads.Head | None = None
         self._announced_at = self._described_at = float("-inf")
@@ -172,6 +174,7 @@ class Publisher:
                 while True:
                     await self._step(sending)
         finally:
+            self._pages.stop()
             database.terminate()
 
     async def _compare(self, lead: Lead, database: Database, described: Described) -> tuple[Head, set[int]]:
@@ -191,14 +194,15 @@ class Publisher:
         return head, arrived
 
     async def _step(self, sending: Sending) -> None:
-        """What was decided; the head, unless the last one is fresh; then wait for more."""
+        """What was decided; the head, unless the last one is fresh; then wait for more, unless it is there."""
         sending.lead.check()
         seen, asked = self._journal.wake.count, self._asked
         self._kick.clear()
-        await self._publish(sending, None)
+        more = await self._publish(sending, None)
         fresh_s = heads.ANNOUNCE_EVERY_S_MIN - (time.monotonic() - self._announced_at)
         if fresh_s > 0 and asked == self._told:
-            await self._rest(fresh_s, seen)
+            if not more:
+                await self._rest(fresh_s, seen)
             return
         again: int | None = await sending.database.fetchval(_ASKED)
         if again is not None:
@@ -213,10 +217,10 @@ class Publisher:
             self._moved.notify_all()
         await self._rest(heads.ANNOUNCE_EVERY_S, seen)
 
-    async def _publish(self, sending: Sending, until: int | None) -> None:
-        """Everything up to `until`, or one batch of what there is."""
+    async def _publish(self, sending: Sending, until: int | None) -> bool:
+        """Everything up to `until`, or one batch of what there is; whether there is probably more."""
         while until is None or self._published.sequence < until:
-            entries = await self._journal.read_decided(self._published.sequence, BATCH_RECORDS_MAX)
+            entries = await self._pages.page(self._published.sequence)
             if entries:
                 after = await sending.send(entries, self._published)
                 await store(sending.database, after, sending.lead)
@@ -225,7 +229,8 @@ class Publisher:
             elif until is not None:
                 raise Unavailable(f"no entry after sequence {self._published.sequence} though the head is at {until}")
             if until is None:
-                return
+                return self._pages.full(entries)
+        return False
 
     async def _rest(self, pause_s: float, seen: int) -> None:
         """Until the journal grew, `announce` was called, or it is time to announce again."""

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from libs.events.ahead import Ahead
 from libs.events.journal import Journal
 from libs.events.projector import BATCH_ENTRIES_MAX, Decoder, fold_batch, folded
 from libs.events.service import Service
@@ -102,13 +103,17 @@ async def _catch_up(
     Never past the live view, which may be far behind the journal: what it has not folded is not to be folded twice.
     """
     position, unreadable = 0, list[Unreadable]()
-    while position + BATCH_ENTRIES_MAX <= await _reached(connection, live):
-        entries = await journal.read(position, BATCH_ENTRIES_MAX)
-        batch, found = decoder.sift(entries)
-        async with connection.transaction():
-            await connection.execute(_PATIENT)
-            await fold_batch(connection, beside, batch)
-        position, unreadable = entries[-1].position, unreadable + found
+    pages = Ahead(journal.read, "position", BATCH_ENTRIES_MAX)
+    try:
+        while position + BATCH_ENTRIES_MAX <= await _reached(connection, live):
+            entries = await pages.page(position)
+            batch, found = decoder.sift(entries)
+            async with connection.transaction():
+                await connection.execute(_PATIENT)
+                await fold_batch(connection, beside, batch)
+            position, unreadable = entries[-1].position, unreadable + found
+    finally:
+        pages.stop()
     return position, unreadable
 
 

@@ -32,6 +32,7 @@ HEADER_BYTES_MAX = 8 * 1024
 HEADERS_MAX = 64
 SHOWN_CHARS_MAX = 80
 JSON = "application/json"
+_JSON = JSON.encode()
 STRUCTURED = "application/cloudevents+json"
 SOURCE_PREFIX = "/baton/"
 
@@ -111,31 +112,30 @@ def outgoing(entry: Entry, *, previous: int, epoch: int) -> Outgoing:
     """A decided entry as a record. `epoch`: the one in which it is sent."""
     if entry.sequence is None:
         raise ValueError(f"entry {entry.position} was heard, not decided: only its owner publishes it")
-    attributes = {
-        "specversion": "1.0",
-        "id": str(entry.id),
-        "type": entry.type,
-        "source": SOURCE_PREFIX + entry.owner,
-        "time": instant_text(entry.occurred_at),
-        "subject": str(entry.subject),
-        "schemaversion": str(entry.schema_version),
-        "tenant": entry.tenant,
-        "stream": str(entry.stream),
-        "streamversion": str(entry.version),
-        "actor": entry.actor,
-        "commandid": str(entry.command_id),
-        "correlationid": str(entry.correlation_id),
-        "recordedat": instant_text(entry.recorded_at),
-        "sequence": str(entry.sequence),
-        "previous": str(previous),
-        "epoch": str(epoch),
-    }
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(entry.id).encode()),
+        ("ce_type", entry.type.encode()),
+        ("ce_source", f"{SOURCE_PREFIX}{entry.owner}".encode()),
+        ("ce_time", instant_text(entry.occurred_at).encode()),
+        ("ce_subject", str(entry.subject).encode()),
+        ("ce_schemaversion", b"%d" % entry.schema_version),
+        ("ce_tenant", entry.tenant.encode()),
+        ("ce_stream", str(entry.stream).encode()),
+        ("ce_streamversion", b"%d" % entry.version),
+        ("ce_actor", entry.actor.encode()),
+        ("ce_commandid", str(entry.command_id).encode()),
+        ("ce_correlationid", str(entry.correlation_id).encode()),
+        ("ce_recordedat", instant_text(entry.recorded_at).encode()),
+        ("ce_sequence", b"%d" % entry.sequence),
+        ("ce_previous", b"%d" % previous),
+        ("ce_epoch", b"%d" % epoch),
+        ("content-type", _JSON),
+    ]
     if entry.causation_id is not None:
-        attributes["causationid"] = str(entry.causation_id)
+        headers.append(("ce_causationid", str(entry.causation_id).encode()))
     if entry.basis is not None:
-        attributes["basis"] = str(entry.basis)
-    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
-    headers.append(("content-type", JSON.encode()))
+        headers.append(("ce_basis", b"%d" % entry.basis))
     if entry.traceparent:
         headers.append(("traceparent", entry.traceparent.encode()))
     return Outgoing(record_key(entry.tenant, entry.subject), entry.data, headers)

@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings
 from libs.events.errors import Unavailable
 from libs.events.journal import Journal
 from libs.events.service import Service
-from libs.service import logging, operations
+from libs.service import collector, logging, operations
 from libs.service.app import create_app
 from libs.service.auth import Verifier
 from libs.service.database import READERS_MAX, open_pool
@@ -78,6 +78,7 @@ def run(
             h11_max_incomplete_event_size=HEADER_BYTES_MAX,
         )
     )
+    collector.calm()
     server.run(sockets=sockets)
     if not server.started:
         sys.exit(3)
