@@ -142,13 +142,13 @@ class Table(Generic[R]):
 
     async def keep(self, connection: Session, past: Iterable[Replaced]) -> None:
         """Write replaced rows to the past."""
-        rows = [[*self._values(p.key, p.row), p.since, p.until] for p in past]
+        rows = [(*self._values(p.key, p.row), p.since, p.until) for p in past]
         if rows and self.view.past:
-            names = _quoted(["tenant", *self._names, "since_position", "until_position"])
-            arrays = self._arrays(("bigint", "bigint"))
-            await connection.execute(
-                f"insert into {self.past} ({names}) select * from unnest({arrays})",
-                *map(list, zip(*rows, strict=True)),
+            await connection.copy_records_to_table(
+                self.past.partition(".")[2],
+                schema_name=SCHEMA,
+                columns=["tenant", *self._names, "since_position", "until_position"],
+                records=rows,
             )
 
     def as_of(self, parameter: str) -> str:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.faults.checker import EXAMPLES_MAX, Verdict, check
+from tests.faults.evidence import Row
 from tests.faults.world import START, World, flawless
 
 Plant = Callable[[World], None]
