@@ -66,7 +66,12 @@ test-platform: setup  ## tests on the real Kafka and PostgreSQL
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not long" tests/integration $(ARGS)
 
 test-long: setup  ## randomized and fault runs (each prints its seed)
-	$(BIN)/pytest -q --hypothesis-profile=long -m "hypothesis and not platform and not long" $(ARGS)
+	@seed=$${BATON_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(31))')}; \
+	echo "seed of the properties: $$seed"; \
+	$(BIN)/pytest -q --hypothesis-profile=long --hypothesis-seed=$$seed \
+		-m "hypothesis and not platform and not long" $(ARGS) && \
+	$(BIN)/pytest -q --hypothesis-profile=long-platform --hypothesis-seed=$$seed \
+		tests/integration/test_journal_model.py tests/integration/test_view_model.py $(ARGS)
 	$(BIN)/pytest -s -m long $(ARGS)
 
 faults: setup  ## faults of every kind under load: make faults N=300 SEED=7

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 settings.register_profile("quick", max_examples=30, deadline=None, print_blob=True, derandomize=True)  # "long" dices
 settings.register_profile("long", max_examples=500, deadline=None, print_blob=True)
+settings.register_profile("long-platform", max_examples=200, deadline=None, print_blob=True)
 settings.load_profile("quick")
 
 CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")

@@ -35,12 +35,16 @@ def show(as_json: AsJson = False) -> None:
 @app.command("advance")
 def advance_to(
     to: Annotated[str, typer.Option(help="an instant with its zone, such as 2026-11-02T11:40+08:00")],
+    as_json: AsJson = False,
 ) -> None:
     """Move a held clock forward; everything that falls due on the way fires at its instant. 向前拨动时钟。"""
     instant = parse_instant(to, "--to")
     with open_doors(running_platform()) as doors:
         stops = advance(doors, instant)
-    print(f"{instant.isoformat()}: at rest, {stops} due instants on the way")
+    if as_json:
+        print(json.dumps({"to": instant.isoformat(), "stops": stops}))
+    else:
+        print(f"{instant.isoformat()}: at rest, {stops} due instants on the way")
 
 
 @app.command("run-on")

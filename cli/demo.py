@@ -77,11 +77,12 @@ def demo(
         run_on(doors)
     told["seconds"] = round(time.monotonic() - began, 1)
     _print(platform, told, as_json)
-    _refuse_differences(told)
+    refuse_differences(told)
 
 
 def import_source(
     source: Annotated[str, typer.Argument(help="boston311, northwind or jira")],
+    as_json: AsJson = False,
 ) -> None:
     """Send shipped real input through the gateway, and print our verdicts beside the source's. 导入。"""
     if source not in SOURCES:
@@ -89,7 +90,11 @@ def import_source(
     progress, platform = Progress(), running_platform()
     with open_doors(platform) as doors:
         verdict = _import(doors, platform, source, progress)
-    print(json.dumps({"source": source, "ours": verdict.ours, "theirs": verdict.theirs}))
+    shown = {"source": source, "ours": verdict.ours, "theirs": verdict.theirs}
+    if as_json:
+        print(json.dumps(shown))
+    else:
+        Console(highlight=False, markup=False).print(verdict_table([shown]))
     if not verdict.equal:
         raise PlatformError(f"{source}: our figures are not the source's")
 
@@ -182,8 +187,10 @@ def _print(platform: Platform, told: dict[str, Any], as_json: bool) -> None:
     say("Look around, with .venv/bin on the PATH: baton replay --case STORY1, baton status; then docs/. End: make down")
 
 
-def _refuse_differences(told: dict[str, Any]) -> None:
+def refuse_differences(told: dict[str, Any]) -> None:
     wrong = [v["source"] for v in told.get("verdicts", []) if not v["equal"]]
     wrong += [f"{r['service']}.{r['view']}" for r in told["rebuilt"] if not r["equal"]]
+    if not told["rebuilt"]:
+        raise PlatformError("nothing was rebuilt, so nothing is known to be equal")
     if wrong:
         raise PlatformError(f"these do not agree: {', '.join(wrong)}")

@@ -107,25 +107,26 @@ def retry(
     parked: ParkedId,
     person: Person = "baton-cli",
     mended: Annotated[Path | None, typer.Option(help="a file with the value to take in its place")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take it again, mended or as it came; what waited behind it follows in order. 重试。"""
     body: dict[str, Any] = {}
     if mended is not None:
         body["data"] = _mended(mended)
-    _act(service, parked, person, "retry", body)
+    _act(service, parked, person, "retry", body, as_json)
 
 
 @app.command("drop")
-def drop(service: PartName, parked: ParkedId, person: Person = "baton-cli") -> None:
+def drop(service: PartName, parked: ParkedId, person: Person = "baton-cli", as_json: AsJson = False) -> None:
     """Leave it out for good; what waited behind it follows in order. 放弃。"""
-    _act(service, parked, person, "drop", {})
+    _act(service, parked, person, "drop", {}, as_json)
 
 
-def _act(service: str, parked: str, person: str, act: str, body: dict[str, Any]) -> None:
+def _act(service: str, parked: str, person: str, act: str, body: dict[str, Any], as_json: bool) -> None:
     with open_doors(running_platform()) as doors:
         if service not in doors.urls:
             raise PlatformError(f"there is no service {service!r}: choose one of {', '.join(doors.urls)}")
         answer = doors.as_("ops", person).post(service, f"/v1/parked/{parked}/{act}", body)
-    print(json.dumps(answer, ensure_ascii=False))
+    print(json.dumps(answer, ensure_ascii=False) if as_json else f"{service}: {parked} is {answer['state']} now")
     if answer["state"] == "parked":
         raise PlatformError(f"{service}: {parked} is parked still: {answer['reason']}")

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections import deque
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +47,7 @@ def up(
     ] = REAL_CLOCK,
     services: Annotated[str, typer.Option(help="`all`, `none`, or some of them, such as `tasks,sla`")] = ALL,
     traces: Traces = False,
+    as_json: AsJson = False,
 ) -> None:
     """Start Kafka, PostgreSQL and every service, and keep them running. 启动整个平台。"""
     _check_clock(clock)
@@ -56,7 +58,7 @@ def up(
     )
     brought = upkeep.bring_up(state_dir(), wishes, progress, port_base=port_base)
     progress.say("already up" if brought.was_up else f"up after {time.monotonic() - began:.1f} s")
-    _print(standing(brought.platform))
+    _show(standing(brought.platform), as_json)
 
 
 def down() -> None:
@@ -66,11 +68,7 @@ def down() -> None:
 
 def status(as_json: AsJson = False) -> None:
     """What runs where, and whether it is ready. 各部分的地址与状态。"""
-    found = standing(Platform.at(state_dir()))
-    if as_json:
-        print(json.dumps(found.for_programs(), indent=2))
-    else:
-        _print(found)
+    _show(standing(Platform.at(state_dir())), as_json)
 
 
 def logs(
@@ -131,9 +129,13 @@ def running_platform() -> Platform:
 
 def restart(
     services: Annotated[list[str] | None, typer.Argument(help="these services; all of them unless named")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Restart services one after another; each answers all the while. 逐个重启服务，期间照常应答。"""
     for done in upkeep.restart(state_dir(), services or (), Progress()):
+        if as_json:
+            print(json.dumps(asdict(done)), flush=True)
+            continue
         how = "ended" if done.gently else "did not end in time and was killed"
         print(f"{done.service}: process {done.former} {how}, process {done.successor} answers")
 
@@ -186,7 +188,10 @@ def _tail(path: Path, lines: int, follow: bool) -> None:
                 time.sleep(FOLLOW_SECONDS)
 
 
-def _print(found: Standing) -> None:
+def _show(found: Standing, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found.for_programs(), indent=2))
+        return
     table = Table(box=None, pad_edge=False)
     for column in COLUMNS:
         table.add_column(column)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Annotated
 
 import typer
 
 from cli.parked import PartName
-from cli.platform import running_platform
+from cli.platform import AsJson, running_platform
 from cli.rebuild import declared
 from infra.local import Platform, PlatformError
 from libs.events.errors import Unavailable
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
 def publish(
     service: PartName,
     sequence: Annotated[int, typer.Option("--from", min=1, help="the first sequence to send again")],
+    as_json: AsJson = False,
 ) -> None:
     """Send a service's facts to its topic again; who heard them already hears nothing new. 重新发布。"""
     platform = running_platform()
@@ -32,7 +34,10 @@ def publish(
         asyncio.run(_send_again(platform, service, sequence))
     except Unavailable as away:
         raise PlatformError(f"{service}: {away}") from away
-    print(f"{service} has sent again what it decided from sequence {sequence} on")
+    if as_json:
+        print(json.dumps({"service": service, "from": sequence}))
+    else:
+        print(f"{service} has sent again what it decided from sequence {sequence} on")
 
 
 async def _send_again(platform: Platform, service: str, sequence: int) -> None:

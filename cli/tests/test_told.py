@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from cli import parked, platform, standing
 from cli.clock import parse_instant
-from cli.demo import verdict_table
+from cli.demo import refuse_differences, verdict_table
 from cli.main import app
 from infra.local import Platform, PlatformError
 from infra.local.ports import HOST
@@ -150,3 +150,26 @@ def test_a_mended_file_that_cannot_be_taken_says_why(content: bytes | None, said
         parked._mended(path)
     assert said in str(refused.value)
     assert "Errno" not in str(refused.value)
+
+
+VERDICT = {"source": "jira", "ours": {"accepted": 54}, "theirs": {"accepted": 55}}
+REBUILT = {"service": "sla", "view": "clocks", "rows": 7}
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        ({"verdicts": [{**VERDICT, "equal": False}], "rebuilt": [{**REBUILT, "equal": True}]}, "jira"),
+        ({"verdicts": [{**VERDICT, "equal": True}], "rebuilt": [{**REBUILT, "equal": False}]}, "sla.clocks"),
+        ({"rebuilt": []}, "nothing"),
+    ],
+)
+def test_a_demo_that_differs_from_its_source_or_its_journals_fails_and_names_it(
+    told: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(PlatformError, match=named):
+        refuse_differences(told)
+
+
+def test_a_demo_without_a_difference_is_not_refused() -> None:
+    refuse_differences({"verdicts": [{**VERDICT, "equal": True}], "rebuilt": [{**REBUILT, "equal": True}]})

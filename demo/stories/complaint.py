@@ -46,7 +46,7 @@ def play(stage: Stage) -> str:
     stage.person("svc-1").post("tasks", f"/v1/cases/{case}/customer-told")
     stage.at("13:40", "the call back, 24 h later: content; closed · 回访满意，结案", day=1)
     stage.person("svc-1").post("tasks", f"/v1/cases/{case}/call-back", {"satisfied": True, "note": "content"})
-    _expect_history(stage, case)
+    expect_history(stage, case)
     _expect_handoffs(stage, case)
     _expect_messages(stage, case)
     _expect_kpi(stage, case)
@@ -114,7 +114,8 @@ def _types(history: Any) -> list[str]:
     return [entry["what"]["type"] for entry in history["entries"]]
 
 
-def _expect_history(stage: Stage, case: str) -> None:
+def expect_history(stage: Stage, case: str) -> None:
+    """Audit tells it as it was: legs, instants, what was known at 11:30."""
     told = _history(stage)
     stage.expect("the case is found by its reference", told["case_id"], case)
     stage.expect("the legs in minutes", told["legs_minutes"], LEGS_MINUTES)
@@ -122,6 +123,7 @@ def _expect_history(stage: Stage, case: str) -> None:
     stage.expect("the case is closed", told["state"], "closed")
     (breach,) = told["breaches"]
     stage.expect("one breach, of the answer", breach["step"], "answer")
+    stage.expect("it is certain: every source had passed that instant", breach["unconfirmed"], False)
     stage.expect("it was due at 11:40", datetime.fromisoformat(breach["due_at"]), stage.instant("11:40"))
     stage.expect("the breach names the legs until then", [leg["minutes"] for leg in breach["legs"]], [30, 40, 30, 20])
     when = {entry["what"]["type"]: entry["when"]["occurred_at"] for entry in told["entries"]}

@@ -43,16 +43,28 @@ def _breaks(old: Json, new: Json, before: Json, after: Json, path: str) -> list[
     for part in ("items", "additionalProperties"):
         if isinstance(old.get(part), dict) and isinstance(new.get(part), dict):
             found += _breaks(_resolved(old[part], before), _resolved(new[part], after), before, after, f"{path}{part}.")
+    for part in ("anyOf", "prefixItems"):
+        for number, (one, other) in enumerate(zip(_options(old, part), _options(new, part), strict=False)):
+            found += _breaks(_resolved(one, before), _resolved(other, after), before, after, f"{path}{part}.{number}.")
     return found
+
+
+def _options(schema: Json, part: str) -> list[Json]:
+    """Alternatives by name, so that another order is no change; places of a tuple in their order."""
+    options: list[Json] = schema.get(part, [])
+    return sorted(options, key=_name) if part == "anyOf" else options
+
+
+def _name(option: Json) -> str:
+    return str(option.get("$ref") or (option.get("type"), option.get("format")))
 
 
 def _shape(schema: Json) -> Any:
     """What a value of this schema is, without its fields: type, format, alternatives."""
     if "anyOf" in schema:
-        return sorted(
-            str(option.get("$ref") or (option.get("type"), option.get("format"))) for option in schema["anyOf"]
-        )
-    return schema.get("type"), schema.get("format"), tuple(schema.get("enum", ()))
+        return sorted(map(_name, schema["anyOf"]))
+    places = len(schema.get("prefixItems", ()))
+    return schema.get("type"), schema.get("format"), tuple(schema.get("enum", ())), places
 
 
 def _resolved(schema: Json, root: Json | None = None) -> Json:

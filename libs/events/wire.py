@@ -130,12 +130,12 @@ def outgoing(entry: Entry, *, previous: int, epoch: int) -> Outgoing:
         ("ce_sequence", b"%d" % entry.sequence),
         ("ce_previous", b"%d" % previous),
         ("ce_epoch", b"%d" % epoch),
-        ("content-type", _JSON),
     ]
     if entry.causation_id is not None:
         headers.append(("ce_causationid", str(entry.causation_id).encode()))
     if entry.basis is not None:
         headers.append(("ce_basis", b"%d" % entry.basis))
+    headers.append(("content-type", _JSON))
     if entry.traceparent:
         headers.append(("traceparent", entry.traceparent.encode()))
     return Outgoing(record_key(entry.tenant, entry.subject), entry.data, headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,6 +87,28 @@ def test_a_change_that_breaks_readers_is_refused_and_names_the_field(after: type
     (found,) = breaks(schema_of(Kind("X", 1, Before)), schema_of(Kind("X", 1, after)))
     assert named in found
     assert "upcaster" in found
+
+
+def holding(fact: type[Fact]) -> list[dict[str, Any]]:
+    """Schemas of facts that hold such a one: perhaps, in a list, in a tuple's second place."""
+    inner = {"$ref": "#/$defs/Inner"}
+    whole = schema_of(Kind("X", 1, fact))
+    (defined,) = whole["$defs"].values()
+    fields: list[dict[str, Any]] = [
+        {"anyOf": [{"type": "null"}, inner]},
+        {"type": "array", "items": inner},
+        {"type": "array", "prefixItems": [{"type": "string"}, inner]},
+    ]
+    return [{"type": "object", "properties": {"field": field}, "$defs": {"Inner": defined}} for field in fields]
+
+
+@pytest.mark.parametrize("after", [Needing, Without, Retyped])
+def test_a_change_that_breaks_readers_is_found_wherever_it_is_nested(after: type[Fact]) -> None:
+    for one, other in zip(holding(Before), holding(after), strict=True):
+        (found,) = breaks(one, other)
+        assert found.startswith("field.")
+    for one, other in zip(holding(Before), holding(WithDefault), strict=True):
+        assert breaks(one, other) == []
 
 
 def test_an_optional_field_with_a_default_may_come() -> None:

@@ -211,13 +211,18 @@ KINDS: dict[str, Kind] = {
     "jump clock of service": Kind(jump_service, 1, Clock.lacking),
     "jump clock of postgres": Kind(jump_postgres, 0.5, Clock.lacking),
 }
+KILLS = ("kill service", "kill kafka", "kill postgres", "end connections")
+KILLS_MIN = 10
+"""Of these together in a run of ENOUGH faults or more."""
+ENOUGH = 25
 POSSIBLE = [kind for kind, found in KINDS.items() if found.lacking is None]
 LACKING = {kind: found.lacking for kind, found in KINDS.items() if found.lacking is not None}
 
 
 async def harm(site: Site, chance: random.Random, times: int) -> list[Harm]:
-    """`times` faults, every kind at least once where there are as many, in an order by chance."""
+    """`times` faults, every kind at least once and KILLS_MIN kills where there are as many, in an order by chance."""
     chosen = list(POSSIBLE)
+    chosen += chance.choices(KILLS, k=KILLS_MIN - len(KILLS))
     weights = [KINDS[kind].weight for kind in POSSIBLE]
     chosen += chance.choices(POSSIBLE, weights, k=max(times - len(chosen), 0))
     chance.shuffle(chosen)

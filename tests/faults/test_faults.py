@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.faults.checker import Verdict
-from tests.faults.kills import LACKING, POSSIBLE, harm
+from tests.faults.kills import ENOUGH, KILLS, KILLS_MIN, LACKING, POSSIBLE, harm
 from tests.faults.load import STALL_SECONDS_MIN, Clients, loaded
 from tests.faults.standing import Standing, new_seed
 
@@ -32,13 +32,17 @@ async def test_what_was_acknowledged_outlives_faults_of_every_kind(standing: Sta
     print(f"\nseed {seed}")
     for kind, reason in LACKING.items():
         print(f"  no {kind}: {reason}")
+    assert not (LACKING and os.environ.get("CI") == "true"), f"in CI every kind is to be had: {LACKING}"
     await standing.run_on()
     async with standing.clients() as clients, loaded(clients, f"faults-{seed}"):
         harms = await harm(standing.site, random.Random(seed), FAULTS)
-        await clients.wait_acks(ACKS_MIN)
-    _report(seed, clients, f"{len(harms)} faults, {sum(done.kind.startswith('kill') for done in harms)} of them kills")
-    assert {done.kind for done in harms} == set(POSSIBLE) or len(harms) < len(POSSIBLE)
-    assert clients.acks >= ACKS_MIN
+        acks = clients.acks
+    kills = sum(done.kind in KILLS for done in harms)
+    _report(seed, clients, f"{len(harms)} faults, {kills} of them kills")
+    if FAULTS >= ENOUGH:
+        assert {done.kind for done in harms} == set(POSSIBLE)
+        assert kills >= KILLS_MIN
+        assert acks >= ACKS_MIN, "before the last fault was over"
     _expect_flawless(await standing.settle(), seed)
     assert await _rebuild(standing, "--check")
 
@@ -51,7 +55,7 @@ async def test_views_rebuilt_under_load_are_the_live_ones_and_nothing_is_done_ag
         for number in range(REBUILDS):
             before = clients.acks
             rebuilt = await _rebuild(standing)
-            await clients.wait_acks(before + 1)
+            assert clients.acks > before, "nobody was answered while it was rebuilt"
             rows = sum(view["rows"] for view in rebuilt)
             print(f"  rebuild {number + 1}: {len(rebuilt)} views, {rows} rows, {clients.acks - before} acks meanwhile")
     _report(seed, clients, f"{REBUILDS} rebuilds")

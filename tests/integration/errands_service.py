@@ -24,7 +24,7 @@ from libs.events.reactor import Reactor
 from libs.events.reading import Reader
 from libs.events.service import Service
 from libs.events.tests.errands import SERVICE
-from libs.events.timekeeper import Timekeeper
+from libs.events.timekeeper import Timekeeper, Watermarks
 
 DEADLINE_S = 20.0
 
@@ -89,7 +89,10 @@ class Errands:
 
 
 @asynccontextmanager
-async def errands(database: Database, service: Service = SERVICE) -> AsyncIterator[Errands]:
+async def errands(
+    database: Database, service: Service = SERVICE, ears: Watermarks | None = None
+) -> AsyncIterator[Errands]:
+    """`ears`: what it knows of other owners."""
     journal = await Journal.open(database.url, service=service.name)
     pool = await asyncpg.create_pool(database.url, min_size=1, max_size=10)
     readers = await asyncpg.create_pool(database.reader_url, min_size=1, max_size=4)
@@ -99,7 +102,7 @@ async def errands(database: Database, service: Service = SERVICE) -> AsyncIterat
         handler, parked, clock = Handler(service, journal, looks), ParkedReactions(), Clock(pool)
         reactor = Reactor(service, journal, projector, looks, handler, parked, pool, dsn=database.url)
         timekeeper = Timekeeper(
-            service, journal, projector, reactor, handler, NobodyHeard(), clock, pool, dsn=database.url
+            service, journal, projector, reactor, handler, ears or NobodyHeard(), clock, pool, dsn=database.url
         )
         await projector.prepare()
         await reactor.prepare()

@@ -41,6 +41,9 @@ def test_the_demo_comes_out_leaves_the_platform_up_and_goes_down(state: Path) ->
     with open_doors(Platform.at(state)) as doors:
         assert {at["clock"]["held_at"] for at in positions(doors).values()} == {None}, "the clock runs on"
     assert baton("replay", "--case", "STORY1", "--json").told["case_id"] == told["case"]
+    again = baton("demo", "--no-real-input", "--story", "complaint-unruled", "--json").told
+    assert "rung 3 of the ladder is asked" in again["checks"], "on an empty state once more"
+    assert "verdicts" not in again
     assert baton("down").code == 0
     assert Platform.at(state).running() == {}
 

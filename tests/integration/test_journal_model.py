@@ -108,7 +108,7 @@ def playing(database: Database) -> Iterator[tuple[asyncio.AbstractEventLoop, Jou
     loop.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=ROUNDS)
 def test_the_journal_answers_like_a_list(
     playing: tuple[asyncio.AbstractEventLoop, Journal], rounds: list[list[Ask] | Hear]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -124,18 +123,6 @@ def test_a_clock_is_not_moved_backwards_or_to_no_instant(
     assert (refused.code, refused.out) == (1, "")
     assert reason in refused.err
     assert "Traceback" not in refused.err
-
-
-def test_real_input_of_jira_and_boston_comes_to_the_sources_own_verdicts(baton: Verbs, stage: Stage, case: str) -> None:
-    assert told(baton, "jira") == {"accepted": 55, "duplicate": 55, "work_items": 14}
-    boston = {"closed": 85, "judged": 77, "on_time": 72, "late": 5, "without_target": 8}
-    assert told(baton, "boston311") == boston
-
-
-def told(baton: Verbs, source: str) -> Any:
-    verdict = baton("import", source).told
-    assert verdict["ours"] == verdict["theirs"]
-    return verdict["ours"]
 
 
 def test_help_names_every_verb(baton: Verbs) -> None:

@@ -102,7 +102,10 @@ def disturbed(platform_told: Platform, stage: Stage, baton: Verbs, case: str) ->
     yield bootstrap
     for each in baton("parked", "list", "--json").told:
         if each["state"] == "parked":
-            assert baton("parked", "drop", each["service"], each["id"], "--person", "ops-1").told["state"] == "dropped"
+            assert (
+                baton("parked", "drop", each["service"], each["id"], "--person", "ops-1", "--json").told["state"]
+                == "dropped"
+            )
     wait_rest(stage.doors)
     assert baton("parked", "list", "--json").told == []
 

@@ -97,14 +97,14 @@ def test_an_unreadable_record_from_outside_is_mended_and_what_waited_follows_in_
     assert "data.reference" in poison["reason"]
     assert (behind["state"], behind["key"]) == ("waiting", "HOLE")
 
-    as_it_came = baton("parked", "retry", "gateway", poison["id"], "--person", "ops-1")
+    as_it_came = baton("parked", "retry", "gateway", poison["id"], "--person", "ops-1", "--json")
     assert json.loads(as_it_came.out)["state"] == "parked", "nothing about it has changed"
     refused = baton("parked", "retry", "gateway", behind["id"], "--person", "ops-1")
     assert refused.code == 1
     assert "409" in refused.err
     mended = tmp_path / "mended.json"
     mended.write_text(json.dumps({"reference": "HOLE", **RECEIVED}), encoding="utf-8")
-    released = baton("parked", "retry", "gateway", poison["id"], "--person", "ops-1", "--mended", str(mended))
+    released = baton("parked", "retry", "gateway", poison["id"], "--person", "ops-1", "--mended", str(mended), "--json")
     assert released.told["state"] == "released"
     wait_rest(stage.doors)
     assert states(stage, "HOLE") == {"HOLE": "closed"}, "it was received, and then closed"
@@ -115,7 +115,7 @@ def test_what_operators_did_is_on_record(platform_told: Platform, stage: Stage, 
     write(platform_told.kafka.bootstrap, "baton.inbound", [event("bad", "received", "DROPPED", [])])
     wait_rest(stage.doors)
     (poison,) = listed(baton, "gateway")
-    dropped = baton("parked", "drop", "gateway", poison["id"], "--person", "ops-7").told
+    dropped = baton("parked", "drop", "gateway", poison["id"], "--person", "ops-7", "--json").told
     assert (dropped["state"], dropped["ended_by"]) == ("dropped", "ops-7")
     assert listed(baton, "gateway") == []
     about = [(type_, actor) for type_, actor, data in acts(platform_told, "gateway") if data["parked"] == poison["id"]]
@@ -169,7 +169,7 @@ def test_garbage_on_the_topic_of_a_service_holds_back_its_key_alone_until_it_is_
     assert count == f"{len(found)} set aside"
     assert {each["type"] for each in found if each["state"] == "waiting"} >= {"tasks.StepStarted", "tasks.CaseRouted"}
     for service, each in parked.items():
-        assert baton("parked", "drop", service, each["id"], "--person", "ops-1").told["state"] == "dropped"
+        assert baton("parked", "drop", service, each["id"], "--person", "ops-1", "--json").told["state"] == "dropped"
     wait_rest(stage.doors)
     assert clocks(poisoned) == {"form", "answer", "solution"}
     assert baton("parked", "list", "--json").told == []

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from demo.stage import Stage
+from demo.stage import Stage, StoryFailed
+from demo.stories import complaint
 from demo.stories.complaint import LEGS_MINUTES, REFERENCE
 from tests.integration.whole.verbs import Verbs
 
@@ -34,6 +35,14 @@ def types(told: Any) -> list[str]:
 
 def test_the_story_came_out_check_by_check(stage: Stage, case: str) -> None:
     assert len(stage.checks) >= 45
+
+
+def test_a_story_that_comes_out_otherwise_fails_and_says_what_was_seen(
+    stage: Stage, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(complaint, "LEGS_MINUTES", [30, 40, 30, 65, 5, 61])
+    with pytest.raises(StoryFailed, match=r"the legs in minutes: expected .*61\], seen .*60\]"):
+        complaint.expect_history(stage, case)
 
 
 def test_replay_finds_the_case_by_reference_and_by_id_and_counts_the_legs(baton: Verbs, case: str) -> None:

@@ -124,7 +124,8 @@ async def test_the_database_itself_shows_a_tenant_only_its_own_rows(platform_tol
     for name in platform_told.services:
         connection = await asyncpg.connect(platform_told.database(name).reader_url)
         tables = await connection.fetch(
-            "select tablename from pg_tables where schemaname = 'views' and rowsecurity order by 1"
+            "select tablename from pg_tables where schemaname = 'views' and tablename <> all($1) order by 1",
+            OF_NO_TENANT,
         )
         with pytest.raises(asyncpg.UndefinedObjectError):
             await connection.fetchval(f'select count(*) from views."{tables[0][0]}"')
@@ -139,6 +140,8 @@ async def test_the_database_itself_shows_a_tenant_only_its_own_rows(platform_tol
     assert seen > 100
 
 
+OF_NO_TENANT = ["checkpoint", "reaction", "unreadable"]
+"""How far the machinery is; queries do not see it."""
 COMPLAINT = {
     "specversion": "1.0",
     "id": "complaint-1",

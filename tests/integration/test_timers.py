@@ -1,0 +1,199 @@
+"""A timer waits for its sources: a fact from before the deadline may still be on its way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from infra.local.databases import Database
+from libs.events.entries import Entry, Fact, new_id
+from libs.events.heads import Watermark
+from libs.events.service import Service
+from libs.events.tests.errands import (
+    BELLS,
+    CONTRACT,
+    SERVICE,
+    BellRung,
+    ErrandForgotten,
+    ErrandGiven,
+    ForgetErrand,
+    GiveErrand,
+    Reminder,
+)
+from libs.events.timers import Timer
+from libs.events.views import View, on
+from tests.integration.errands_service import Errands, errands, until
+from tests.integration.said import heard
+
+pytestmark = pytest.mark.platform
+LIMIT_S = 60
+MOMENT = timedelta(microseconds=1)
+GRACE_S = 0.2
+
+
+@dataclass
+class Ears:
+    """What a listener would say of its sources."""
+
+    marks: dict[str, Watermark] = field(default_factory=dict)
+
+    def watermarks(self) -> dict[str, Watermark]:
+        return self.marks
+
+    def hear(self, at: datetime | None, position: int) -> None:
+        self.marks["bells"] = Watermark("bells", at, position, time.monotonic())
+
+
+def waiting_for_bells(grace_s: float | None) -> Service:
+    (timer,) = SERVICE.timers
+    return replace(SERVICE, timers=(replace(timer, sources=("bells",), grace_s=grace_s),))
+
+
+@asynccontextmanager
+async def due(database: Database, ears: Ears, service: Service) -> AsyncIterator[tuple[Errands, datetime]]:
+    """An errand whose limit the domain clock has passed, and the instant at which it was due."""
+    async with errands(database, service, ears) as running:
+        start = (await running.clock.read()).now
+        await running.clock.hold(start)
+        await running.ask(GiveErrand(errand=new_id(), to="erp", due_in_s=LIMIT_S))
+        await running.settle()
+        at = start + timedelta(seconds=LIMIT_S)
+        await running.clock.hold(at + timedelta(hours=1))
+        await running.clock.fire()
+        yield running, at
+
+
+async def forgotten(service: Errands) -> list[Entry]:
+    return [e for e in await service.journal.read(0, 100) if e.type == CONTRACT.type_of(ErrandForgotten)]
+
+
+def confirmed(entry: Entry) -> bool:
+    fact = SERVICE.language.decode(entry.type, entry.schema_version, entry.data)
+    assert isinstance(fact, ErrandForgotten)
+    return fact.confirmed
+
+
+async def ring(service: Errands, to: str, occurred_at: datetime) -> None:
+    """Another owner says something; it is in the journal, and not yet in any view."""
+    recorded = (await service.clock.read()).now
+    type_, version, data = BELLS.encode(BellRung(to))
+    await service.journal.hear([heard(type_, version, data, recorded, occurred_at=occurred_at)])
+
+
+async def test_a_timer_fires_when_its_source_has_passed_the_instant_and_all_of_it_is_folded(database: Database) -> None:
+    ears = Ears()
+    async with due(database, ears, waiting_for_bells(grace_s=None)) as (service, at):
+        ears.hear(at - MOMENT, await service.journal.position())
+        assert not await service.timekeeper.step()
+        await ring(service, "ann", at - MOMENT)
+        ears.hear(at, await service.journal.position())
+        assert not await service.timekeeper.step(), "what the source said up to then is not folded yet"
+        assert await forgotten(service) == []
+        await service.settle()
+        async with service.working():
+            await until(lambda: _count(service, 1), "the timer fired")
+        (fired,) = await forgotten(service)
+        assert fired.occurred_at == at
+        assert confirmed(fired)
+
+
+async def test_a_source_that_was_silent_for_the_grace_is_waited_for_no_longer_and_the_fact_says_so(
+    database: Database,
+) -> None:
+    """The clock is held: grace is machine time."""
+    async with due(database, Ears(), waiting_for_bells(GRACE_S)) as (service, at):
+        assert not await service.timekeeper.step(), "the grace is not over"
+        async with service.working():
+            await until(lambda: _count(service, 1), "the timer fired")
+        (fired,) = await forgotten(service)
+        assert fired.occurred_at == at
+        assert not confirmed(fired)
+
+
+async def test_a_source_that_announces_is_waited_for_however_long_it_takes(database: Database) -> None:
+    ears = Ears()
+    async with due(database, ears, waiting_for_bells(GRACE_S)) as (service, at):
+        end = time.monotonic() + 3 * GRACE_S
+
+        async def grace_is_long_over() -> bool:
+            ears.hear(at - MOMENT, 0)
+            assert not await service.timekeeper.step()
+            return time.monotonic() > end
+
+        await until(grace_is_long_over, "three times the grace went by")
+        assert await forgotten(service) == []
+
+
+async def test_without_a_grace_a_silent_source_is_waited_for_for_ever(database: Database) -> None:
+    async with due(database, Ears(), waiting_for_bells(grace_s=None)) as (service, _):
+        end = time.monotonic() + GRACE_S
+
+        async def some_time_is_over() -> bool:
+            assert not await service.timekeeper.step()
+            return time.monotonic() > end
+
+        await until(some_time_is_over, "some time went by")
+
+
+class Passed(Fact, frozen=True):
+    source: str
+    up_to: datetime
+    recorded_at: datetime
+
+
+def passed(row: Passed | None, fact: BellRung, entry: Entry) -> Passed:
+    return Passed(fact.to, entry.occurred_at, entry.recorded_at)
+
+
+def imported(row: Reminder | None, fact: ErrandGiven, entry: Entry) -> Reminder:
+    return Reminder(fact.errand, fact.due_at, entry.version, fact.to)
+
+
+def gone(row: Reminder | None, fact: Fact, entry: Entry) -> None:
+    return None
+
+
+PASSED: View[Passed] = View("passed", 1, Passed, ("source",), (on(BellRung, passed, lambda f, e: (f.to,)),))
+IMPORTED: View[Reminder] = View(
+    "imported", 1, Reminder, ("errand",), (on(ErrandGiven, imported), on(ErrandForgotten, gone))
+)
+
+
+def forget_it(row: Reminder) -> ForgetErrand:
+    return ForgetErrand(errand=row.errand)
+
+
+async def test_what_was_imported_is_late_by_the_event_time_of_its_source_and_not_by_the_clock(
+    database: Database,
+) -> None:
+    """The domain clock, and all that was announced, is long past the limit; the import has not got there yet."""
+    timer = Timer("imported", IMPORTED, forget_it, sources=("bells",), timelines=PASSED)
+    service_ = replace(SERVICE, views=(*SERVICE.views, IMPORTED, PASSED), timers=(timer,))
+    ears = Ears()
+    async with due(database, ears, service_) as (service, at):
+
+        async def heard_up_to(instant: datetime) -> None:
+            await ring(service, "erp", instant)
+            await service.settle()
+            ears.hear((await service.clock.read()).now + timedelta(hours=1), await service.journal.position())
+
+        await heard_up_to(at - MOMENT)
+        assert not await service.timekeeper.step()
+        assert await service.timekeeper.waiting() == 0
+        await ring(service, "another", at)
+        await service.settle()
+        assert not await service.timekeeper.step(), "somebody else's event time"
+        await heard_up_to(at)
+        async with service.working():
+            await until(lambda: _count(service, 1), "the timer fired")
+        (fired,) = await forgotten(service)
+        assert fired.occurred_at == at
+
+
+async def _count(service: Errands, count: int) -> bool:
+    return len(await forgotten(service)) == count
