@@ -26,7 +26,7 @@ from libs.events.errors import Diverged, Unavailable
 from libs.events.journal import Head, Journal
 from libs.events.leading import Lead, connect, leading
 from libs.events.published import Published, chain_before, compare, load, store
-from libs.events.sending import SEND_WITHIN_S, Sending, producing
+from libs.events.sending import SEND_WITHIN_S, Batch, Sending, producing
 
 ROLE = "publisher"
 BATCH_RECORDS_MAX = 1_000
@@ -218,19 +218,39 @@ class Publisher:
         await self._rest(heads.ANNOUNCE_EVERY_S, seen)
 
     async def _publish(self, sending: Sending, until: int | None) -> bool:
-        """Everything up to `until`, or one batch of what there is; whether there is probably more."""
-        while until is None or self._published.sequence < until:
-            entries = await self._pages.page(self._published.sequence)
-            if entries:
-                after = await sending.send(entries, self._published)
-                await store(sending.database, after, sending.lead)
-                self._published = after
-                self._decided = max(self._decided, after.sequence)
-            elif until is not None:
-                raise Unavailable(f"no entry after sequence {self._published.sequence} though the head is at {until}")
-            if until is None:
-                return self._pages.full(entries)
-        return False
+        """Everything up to `until`, or one batch of what there is; whether there is probably more.
+
+        One batch is under way while the next one is made; that is sent once the former is stored as acknowledged.
+        """
+        sequence, chain, full = self._published.sequence, self._published.sequences, False
+        under_way: asyncio.Task[None] | None = None
+        try:
+            while until is None or sequence < until:
+                sending.lead.check()
+                entries = await self._pages.page(sequence)
+                if entries:
+                    batch = sending.prepare(entries, chain)
+                    if under_way is not None:
+                        await under_way
+                    under_way = asyncio.create_task(self._send(sending, batch))
+                    sequence, chain, full = batch.sequence, batch.chain, self._pages.full(entries)
+                elif until is not None:
+                    raise Unavailable(f"no entry after sequence {sequence} though the head is at {until}")
+                if until is None:
+                    break
+            if under_way is not None:
+                await under_way
+            return full
+        finally:
+            if under_way is not None:
+                under_way.cancel()
+                await asyncio.gather(under_way, return_exceptions=True)
+
+    async def _send(self, sending: Sending, batch: Batch) -> None:
+        after = await sending.send(batch, self._published)
+        await store(sending.database, after, sending.lead)
+        self._published = after
+        self._decided = max(self._decided, after.sequence)
 
     async def _rest(self, pause_s: float, seen: int) -> None:
         """Until the journal grew, `announce` was called, or it is time to announce again."""
@@ -275,7 +295,7 @@ class Publisher:
             entries = await self._journal.read_decided(
                 running.sequence, min(BATCH_RECORDS_MAX, until - running.sequence)
             )
-            running = await sending.send(entries, running)
+            running = await sending.send(sending.prepare(entries, running.sequences), running)
         offsets = {**self._published.offsets, **running.offsets}
         self._published = self._published._replace(offsets=offsets)
         await store(sending.database, self._published, sending.lead)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -28,6 +29,16 @@ _tracer = trace.get_tracer("baton")
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
+class Batch(NamedTuple):
+    """So many records, ready to be sent, by partition; `chain`: the last sequence of each partition after them."""
+
+    sequence: int
+    size: int
+    links: Sequence[trace.Link]
+    filled: Mapping[int, Sequence[BatchBuilder]]
+    chain: Mapping[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Sending:
     """What one term of leadership sends with. `arrived`: sequences that are in the topic though not stored as sent."""
@@ -40,52 +51,57 @@ class Sending:
     database: Database
     lead: Lead
 
-    async def send(self, entries: Sequence[Entry], published: Published) -> Published:
-        """Send entries in order, but those that have already arrived; returns the chain after them."""
+    def prepare(self, entries: Sequence[Entry], chain: Mapping[int, int]) -> Batch:
+        """The records of entries, but those that have already arrived, and the chain after them. No I/O: a batch can be
+        made while the one before it is under way.
+        """
+        chain = dict(chain)
+        places: dict[tuple[str, UUID], int] = {}
+        filled: dict[int, list[BatchBuilder]] = {}
+        for entry in entries:
+            key = (entry.tenant, entry.subject)
+            partition = places.get(key)
+            if partition is None:
+                partition = places[key] = wire.partition_of(wire.record_key(*key), self.described.partitions)
+            sequence = entry.sequence or 0
+            if sequence not in self.arrived:
+                record = wire.outgoing(entry, previous=chain.get(partition, 0), epoch=self.epoch)
+                self._fill(filled.setdefault(partition, []), record)
+            self.arrived.discard(sequence)
+            chain[partition] = sequence
+        links = links_of(entry.traceparent for entry in entries)
+        return Batch(entries[-1].sequence or 0, len(entries), links, filled, chain)
+
+    def _fill(self, builders: list[BatchBuilder], record: wire.Outgoing) -> None:
+        """Filled here: the producer's own bookkeeping costs more, per record, than making the record."""
+        told = {"key": record.key, "value": record.value, "headers": record.headers, "timestamp": None}
+        if not builders or builders[-1].append(**told) is None:
+            builders.append(self.producer.create_batch())
+            builders[-1].append(**told)  # the first one always has room
+
+    async def send(self, batch: Batch, published: Published) -> Published:
+        """Send a batch in order, after everything before it was acknowledged; returns how far it is then."""
         self.lead.check()
-        sequences, offsets = dict(published.sequences), dict(published.offsets)
-        records: dict[int, list[wire.Outgoing]] = {}
         with _tracer.start_as_current_span(
-            f"publish {self.topic}", kind=trace.SpanKind.PRODUCER, links=links_of(e.traceparent for e in entries)
+            f"publish {self.topic}", kind=trace.SpanKind.PRODUCER, links=batch.links
         ) as span:
             span.set_attributes({"messaging.system": "kafka", "messaging.destination.name": self.topic})
-            span.set_attribute("messaging.batch.message_count", len(entries))
-            for entry in entries:
-                partition = wire.partition_of(wire.record_key(entry.tenant, entry.subject), self.described.partitions)
-                sequence = entry.sequence or 0
-                if sequence not in self.arrived:
-                    previous = sequences.get(partition, 0)
-                    record = wire.outgoing(entry, previous=previous, epoch=self.epoch)
-                    records.setdefault(partition, []).append(record)
-                self.arrived.discard(sequence)
-                sequences[partition] = sequence
+            span.set_attribute("messaging.batch.message_count", batch.size)
             async with asyncio.timeout(SEND_WITHIN_S):
-                ends = await asyncio.gather(*(self._send_in_order(*of_partition) for of_partition in records.items()))
-        for partition, end in zip(records, ends, strict=True):
+                ends = await asyncio.gather(*(self._send_in_order(*one) for one in batch.filled.items()))
+        offsets = dict(published.offsets)
+        for partition, end in zip(batch.filled, ends, strict=True):
             offsets[partition] = max(offsets.get(partition, 0), end)
-        return Published(published.topic_id, entries[-1].sequence or 0, sequences, offsets)
+        return Published(published.topic_id, batch.sequence, batch.chain, offsets)
 
-    async def _send_in_order(self, partition: int, records: Sequence[wire.Outgoing]) -> int:
+    async def _send_in_order(self, partition: int, builders: Sequence[BatchBuilder]) -> int:
         """The offset after the last (0 when the broker had it already: it does not say where)."""
-        waiting, counts = [], []
-        for batch in self._batches(records):
-            waiting.append(await self.producer.send_batch(batch, self.topic, partition=partition))
-            counts.append(batch.record_count())
+        waiting = [await self.producer.send_batch(each, self.topic, partition=partition) for each in builders]
         told = await asyncio.gather(*waiting)
-        return max(
-            (sent.offset + count for sent, count in zip(told, counts, strict=True) if sent.offset >= 0), default=0
+        ends = (
+            sent.offset + each.record_count() for sent, each in zip(told, builders, strict=True) if sent.offset >= 0
         )
-
-    def _batches(self, records: Sequence[wire.Outgoing]) -> Iterator[BatchBuilder]:
-        """Filled here: the producer's own bookkeeping costs more, per record, than making the record."""
-        batch = self.producer.create_batch()
-        for record in records:
-            told = {"key": record.key, "value": record.value, "headers": record.headers, "timestamp": None}
-            if batch.append(**told) is None:
-                yield batch
-                batch = self.producer.create_batch()
-                batch.append(**told)  # the first one always has room
-        yield batch
+        return max(ends, default=0)
 
 
 @contextlib.asynccontextmanager
