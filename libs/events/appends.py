@@ -68,8 +68,7 @@ class Appended:
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True, gc=False):
     """A record of another owner, as it came. `epoch` is that of the owner's journal."""
 
     id: UUID
@@ -113,8 +112,7 @@ class Heard:
         return hashlib.sha256(msgspec.json.encode(said) + self.data).digest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class HeardOutcome:
+class HeardOutcome(NamedTuple):
     """What became of a heard record. `position` of its entry; None for an altered one.
 
     `altered`: its id is known with other bytes. Then nothing of the call was written, neither records nor offsets.

@@ -101,7 +101,7 @@ class Fetching:
             record.partition,
             record.offset,
             key_text(record.key),
-            tuple((name, value or b"") for name, value in record.headers),
+            tuple([each if each[1] is not None else (each[0], b"") for each in record.headers]),
             record.value or b"",
         )
 

@@ -17,6 +17,7 @@ AHEAD_S_MAX = 60
 """A record may be recorded this much ahead of where our domain clock has ever been: one bad clock must not poison every
 journal, and a jump of a clock that services share must not stop them.
 """
+_AHEAD_MAX = timedelta(seconds=AHEAD_S_MAX)
 ANYTHING = "*"
 
 
@@ -78,51 +79,57 @@ class Judge:
 
     def judge(self, raw: Raw, now: datetime, place: Place | None = None) -> Verdict:
         """`place`: where the record stands in its partition; None for one that comes from its parked row."""
-        verdict = Verdict(raw)
+        event: wire.Envelope | None = None
+        link: wire.Link | None = None
         try:
             event = wire.envelope(raw.headers, raw.value)
             type_, source = event.text("type"), event.text("source")
-            verdict = replace(verdict, event=event)
             if f"baton.{wire.owner_of(event)}" != raw.topic:
-                return verdict.refused(Problem.FOREIGN, f"source {wire.shown(source)} speaks on topic {raw.topic}")
+                reason = f"source {wire.shown(source)} speaks on topic {raw.topic}"
+                return Verdict(raw, event, problem=Problem.FOREIGN, reason=reason)
             link = wire.link(event)
-            verdict = replace(verdict, link=link)
             if place is not None:
                 if link.epoch < place.epoch:
-                    return verdict.refused(
-                        Problem.OLD_EPOCH, f"epoch {link.epoch} though its owner is in epoch {place.epoch}"
-                    )
+                    reason = f"epoch {link.epoch} though its owner is in epoch {place.epoch}"
+                    return Verdict(raw, event, link, problem=Problem.OLD_EPOCH, reason=reason)
                 if link.sequence > place.sequence and link.previous > place.sequence:
-                    return replace(verdict, held=True)
+                    return Verdict(raw, event, link, held=True)
             since = self._since.get(type_) or self._since.get(f"{raw.topic.removeprefix('baton.')}.{ANYTHING}")
             if since is None:
-                return verdict
+                return Verdict(raw, event, link)
             heard = wire.heard(event, backfilled=event.instant("recordedat") < since)
             # What was recorded before its type was subscribed to may have been passed over then.
             may_be_new = heard.backfilled and type_ in self._since
             passed = place is not None and link.epoch == place.epoch and link.sequence <= place.sequence
-            return replace(self._read(verdict, heard, now), passed=passed and not may_be_new)
+            passed = passed and not may_be_new
+            problem = self._problem(heard, now)
+            if problem is not None:
+                return Verdict(raw, event, link, None, *problem, passed=passed)
+            return Verdict(raw, event, link, heard, wanted=True, passed=passed)
         except Undecodable as error:
             foreign = error.field in ("ce_source", "ce_type") and bool(error.value)
-            return verdict.refused(Problem.FOREIGN if foreign else Problem.UNREADABLE, str(error))
+            return Verdict(
+                raw, event, link, problem=Problem.FOREIGN if foreign else Problem.UNREADABLE, reason=str(error)
+            )
 
-    def _read(self, verdict: Verdict, heard: Heard, now: datetime) -> Verdict:
-        if heard.recorded_at > now + timedelta(seconds=AHEAD_S_MAX):
-            return verdict.refused(
+    def _problem(self, heard: Heard, now: datetime) -> tuple[Problem, str] | None:
+        """Why the record cannot be taken, if so."""
+        if heard.recorded_at > now + _AHEAD_MAX:
+            return (
                 Problem.FUTURE,
                 f"recorded at {heard.recorded_at.isoformat()}, more than {AHEAD_S_MAX} s ahead of {now.isoformat()}",
             )
         if len(heard.data) > DATA_BYTES_MAX:
-            return verdict.refused(Problem.UNREADABLE, f"{len(heard.data)} bytes of data, at most {DATA_BYTES_MAX}")
+            return Problem.UNREADABLE, f"{len(heard.data)} bytes of data, at most {DATA_BYTES_MAX}"
         everything = heard.type not in self._since
         if not (everything and not self._language.knows(heard.type)):
             try:
                 self._language.decode(heard.type, heard.schema_version, heard.data)
             except Undecodable as error:
-                return verdict.refused(Problem.UNREADABLE, str(error))
+                return Problem.UNREADABLE, str(error)
             except Exception as error:  # noqa: BLE001 an upcaster met a shape that it does not know: parked, with why
-                return verdict.refused(Problem.UNREADABLE, f"upcasting failed: {error!r}")
-        return replace(verdict, heard=heard, wanted=True)
+                return Problem.UNREADABLE, f"upcasting failed: {error!r}"
+        return None
 
 
 def row(verdict: Verdict, state: State, *, problem: Problem | None = None, reason: str | None = None) -> Parked:

@@ -18,7 +18,7 @@ from libs.events.judging import Place, Raw, Verdict, row
 from libs.events.parked import Parked, Problem, State
 from libs.events.parking import fetch_rows
 from libs.events.releasing import act_on, asked, drain
-from libs.events.tracing import links_of
+from libs.events.tracing import link_current
 
 ACTS_EVERY_S = 0.5
 _NOT_OF_THE_CHAIN = (Problem.OLD_EPOCH, Problem.FOREIGN)
@@ -86,11 +86,8 @@ class Term:
     async def _receive(self, batches: Mapping[Partition, Sequence[Raw]]) -> None:
         now = await self.desk.journal.reached()
         draft = Draft()
-        with _tracer.start_as_current_span(
-            f"receive {self.taker.role}",
-            kind=trace.SpanKind.CONSUMER,
-            links=links_of(_traceparent(raw) for records in batches.values() for raw in records),
-        ) as span:
+        with _tracer.start_as_current_span(f"receive {self.taker.role}", kind=trace.SpanKind.CONSUMER) as span:
+            link_current(_traceparent(raw) for records in batches.values() for raw in records)
             span.set_attribute("messaging.system", "kafka")
             span.set_attribute("messaging.batch.message_count", sum(map(len, batches.values())))
             for partition, records in batches.items():

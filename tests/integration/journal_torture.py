@@ -15,13 +15,14 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import uvloop
 
 from libs.events.entries import new_id
@@ -160,7 +161,7 @@ async def listen(process: Process) -> None:
 async def alter(process: Process) -> None:
     """A batch with an altered record: nothing of it is written."""
     fresh = record(f"{new_id()}", datetime.now(UTC))
-    known = replace(fresh, id=process.random.choice(process.heard))
+    known = msgspec.structs.replace(fresh, id=process.random.choice(process.heard))
     lost = Offset(f"bells-{process.number}", "t", 0, process.next_offset + 1_000_000, epoch=1, sequence=0)
     outcomes = await process.journal.hear([fresh, known], [lost])
     assert [o.outcome for o in outcomes] == ["noted", "altered"], outcomes

@@ -323,7 +323,7 @@ async def test_a_heard_record_keeps_its_words_and_is_noted_after_it_was_recorded
     assert await journal.hear(said, [offset(2)]) == [HeardOutcome("noted", 1), HeardOutcome("noted", 2)]
     entries = await everything(journal)
     for before, entry in zip(said, entries, strict=True):
-        assert all(getattr(entry, name) == getattr(before, name) for name in before.__slots__)
+        assert all(getattr(entry, name) == getattr(before, name) for name in before.__struct_fields__)
         assert entry.noted_at > ahead
         assert entry.sequence is None
     assert await heard_up_to(database) == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from libs.events.appends import ANY, DATA_BYTES_MAX, FACTS_MAX, Append, Heard
 from libs.events.entries import derived_id, entity_id, is_tenant, new_id, stream_id

@@ -66,7 +66,7 @@ def test_an_entry_comes_back_as_it_went() -> None:
     record = wire.outgoing(sent, previous=2, epoch=5)
     event = wire.envelope(record.headers, record.value)
     got = wire.heard(event, backfilled=True)
-    for name in msgspec.structs.asdict(sent).keys() & set(type(got).__slots__):
+    for name in msgspec.structs.asdict(sent).keys() & set(type(got).__struct_fields__):
         if name not in ("backfilled", "epoch"):
             assert getattr(got, name) == getattr(sent, name), name
     assert (got.backfilled, got.epoch) == (True, 5)
