@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -98,10 +98,10 @@ async def test_only_the_process_that_publishes_says_what_the_comparison_found(wo
 async def test_a_topic_made_anew_under_a_running_publisher_is_noticed_and_filled_again(world: World) -> None:
     speaker, late = await world.speaker(), None
     async with running(speaker.publisher):
-        await _say(speaker)
+        subject = await _say(speaker)
         await speaker.published()
         await speaker.rewrite_topic(lambda record: False)
-        await speaker.say(uuid4(), Said(99))
+        await speaker.say(subject, Said(99))  # in its partition something was said before: there the gap shows
 
         async def noticed() -> str | None:
             return speaker.publisher.state().lost
@@ -247,9 +247,12 @@ async def test_a_fact_from_a_clock_ahead_is_listed_and_taken_when_its_time_has_c
     await ours.close()
 
 
-async def _say(speaker: Speaker) -> None:
+async def _say(speaker: Speaker) -> UUID:
+    """Facts about many subjects; the last of these."""
     for number in range(FACTS):
-        await speaker.say(uuid4(), Said(number))
+        subject = uuid4()
+        await speaker.say(subject, Said(number))
+    return subject
 
 
 async def _says(speaker: Speaker) -> bool:
