@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,24 +64,25 @@ class Record(NamedTuple):
 
 @dataclass
 class Evidence:
-    """`subscriptions`: service → types heard (`owner.*`: all of them). `views`: (service, view) → keys of its rows,
-    `ledger`: event id → its JSON text. `told`: the lines of the load's logs. `rested_at`: when nothing was due.
+    """`subscriptions`: service → types heard (`owner.*`: all of them). `views`: (service, view) → its rows, the columns
+    that are compared, as text; `ledger`: event id → its JSON text. `told`: the lines of the load's logs. `rested_at`:
+    when nothing was due.
     """
 
     journals: dict[str, list[Row]] = field(default_factory=dict)
     subscriptions: dict[str, list[str]] = field(default_factory=dict)
     topics: dict[str, list[Record]] = field(default_factory=dict)
     parked: dict[str, list[str]] = field(default_factory=dict)
-    views: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    views: dict[tuple[str, str], list[tuple[str, ...]]] = field(default_factory=dict)
     ledger: dict[str, str] = field(default_factory=dict)
     told: list[dict[str, Any]] = field(default_factory=list)
     rested_at: datetime | None = None
 
 
 async def read(
-    platform: Platform, logs: Iterable[Path], views: Mapping[tuple[str, str], str], rested_at: datetime
+    platform: Platform, logs: Iterable[Path], views: Mapping[tuple[str, str], Sequence[str]], rested_at: datetime
 ) -> Evidence:
-    """`views`: which column of which view is counted."""
+    """`views`: which columns of which view are compared."""
     found = Evidence(rested_at=rested_at)
     for name in platform.services:
         connection = await asyncpg.connect(platform.database(name).url, command_timeout=READ_SECONDS_MAX)
@@ -106,7 +107,10 @@ async def newest_entry(url: str) -> datetime:
 
 
 async def _read_database(
-    connection: asyncpg.Connection[asyncpg.Record], name: str, views: Mapping[tuple[str, str], str], found: Evidence
+    connection: asyncpg.Connection[asyncpg.Record],
+    name: str,
+    views: Mapping[tuple[str, str], Sequence[str]],
+    found: Evidence,
 ) -> None:
     columns = ", ".join(Row._fields)
     rows = await connection.fetch(f"select {columns} from journal.entries order by position")
@@ -114,12 +118,11 @@ async def _read_database(
     found.subscriptions[name] = [row[0] for row in await connection.fetch("select type from journal.subscriptions")]
     parked = await connection.fetch("select kind, reason from journal.parked where state in ('parked', 'waiting')")
     found.parked[name] = [f"{row['kind']}: {row['reason']}" for row in parked]
-    for (service, view), column in views.items():
+    for (service, view), compared in views.items():
         if service == name:
             table = await _table(connection, view)
-            found.views[service, view] = [
-                row[0] for row in await connection.fetch(f"select {column}::text from {table}")
-            ]
+            texts = ", ".join(f"coalesce(\"{column}\"::text, '')" for column in compared)
+            found.views[service, view] = [tuple(row) for row in await connection.fetch(f"select {texts} from {table}")]
     if name == "audit":
         table = await _table(connection, "ledger")
         found.ledger = {str(row["id"]): row["data"] for row in await connection.fetch(f"select id, data from {table}")}

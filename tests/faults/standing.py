@@ -17,7 +17,7 @@ from infra.local import Platform
 from infra.local.doors import Doors, open_doors
 from infra.local.rest import OPERATOR as OPS
 from infra.local.rest import positions, run_on, wait_rest
-from tests.faults.checker import COUNTED_VIEWS, Verdict, check
+from tests.faults.checker import SHOWN_VIEWS, Verdict, check
 from tests.faults.evidence import newest_entry, read
 from tests.faults.ground import Ground
 from tests.faults.kills import Site, all_ready
@@ -76,7 +76,7 @@ class Standing:
         await all_ready(self.platform)
         newest = [await newest_entry(self.platform.database(name).url) for name in self.platform.services]
         rested_at = await asyncio.to_thread(self._rest_at_an_instant, max(newest))
-        columns = {view: column for view, (column, _) in COUNTED_VIEWS.items()}
+        columns = {view: each.columns for view, each in SHOWN_VIEWS.items()}
         return check(await read(self.platform, self.logs, columns, rested_at))
 
     async def baton(self, *words: str) -> str:

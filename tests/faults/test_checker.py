@@ -84,6 +84,17 @@ def lose_a_row_of_a_view(world: World) -> None:
     world.evidence.views["tasks", "cases"].pop()
 
 
+def show_another_holder(world: World) -> None:
+    (case,) = world.evidence.views["tasks", "cases"]
+    world.evidence.views["tasks", "cases"] = [(*case[:-1], "production")]
+
+
+def overlook_who_accepted(world: World) -> None:
+    """The case was accepted, by an act that everybody heard of; the view still shows who held it before."""
+    world.tell(world.decide("prod-1", ("tasks.HandoffAccepted", {"number": 1, "receiver": "production"})), "d")
+    world.evidence.ledger = {str(row.id): row.data.decode() for row in world.evidence.journals["audit"]}
+
+
 def lose_a_line_of_the_ledger(world: World) -> None:
     world.evidence.ledger.popitem()
 
@@ -171,6 +182,8 @@ PLANTS: dict[Plant, str] = {
     lose_what_was_heard: "published and not heard",
     lose_a_reaction: "a message is missing",
     lose_a_row_of_a_view: "view tasks.cases lacks a row",
+    show_another_holder: "view tasks.cases has a row too many",
+    overlook_who_accepted: "view tasks.cases lacks a row",
     lose_a_line_of_the_ledger: "the ledger lacks a fact",
     double_a_record: "published twice, or never decided",
     double_an_entry: "heard twice, or never said",

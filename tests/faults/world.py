@@ -91,7 +91,8 @@ def flawless() -> World:
     world.tell(world.decide("ops-1", ("directory.ContactNamed", contact), subject=uuid5(SPACE, "directory")), "a")
     received = world.decide("web-shop", ("gateway.RequestReceived", {"reference": "R1"}))
     world.tell(received, "b", facts=["?"], stream=None, version=None)
-    world.decide("tasks/open-case", ("tasks.CaseOpened", {}), cause=received[0])
+    opened = {"source": "web-shop", "reference": "R1", "holder": "service"}
+    world.decide("tasks/open-case", ("tasks.CaseOpened", opened), cause=received[0])
     offered = {"number": 1, "receiver": "production"}
     formed = world.decide("svc-1", ("tasks.FormCompleted", {}), ("tasks.HandoffOffered", offered))
     world.tell(formed, "c")
@@ -101,5 +102,7 @@ def flawless() -> World:
     world.decide("notify/tell-offered", ("notify.MessagePosted", message), cause=cause)
     evidence = world.evidence
     evidence.ledger = {str(row.id): row.data.decode() for row in evidence.journals["audit"]}
-    evidence.views = {("tasks", "cases"): [str(CASE)], ("notify", "messages"): [str(CASE)]}
+    case = (str(CASE), "web-shop", "R1", "", "", "", "", "service")
+    letter = (str(CASE), "", "prod-1", "handoff-offered", "", str(cause.id))
+    evidence.views = {("tasks", "cases"): [case], ("notify", "messages"): [letter]}
     return world
