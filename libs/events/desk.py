@@ -5,6 +5,7 @@ Memory here is a copy of journal.offsets and journal.parked; a draft changes it 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,7 @@ _IN_ORDER = [problem for problem in Problem if problem.blocks or problem is Prob
 """Kinds that stand for the record in its key's order; a foreign or outdated copy of an id does not stand for it."""
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 Partition = tuple[str, int]
 Key = tuple[str, str]
 
@@ -196,6 +198,9 @@ class Desk:
             if not altered:
                 break
             await self._altered(draft, altered, now)
+        for parked in draft.rows.values():
+            if parked.state is State.PARKED:  # its reason may hold what nobody should read in a log
+                _log.warning("%s: a record of %s is parked as %s", parked.id, parked.topic, parked.kind.value)
         self.places.update(draft.places)
         self.blocked = _sum(self.blocked, draft.blocked)
         self.pending = _sum(self.pending, draft.pending)

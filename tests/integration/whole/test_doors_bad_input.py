@@ -11,8 +11,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from demo.sources import jira
 from demo.stage import Stage
 from infra.local import Platform
+from libs.service import issuer
 from libs.service.auth import HOME_TENANT, ROLES
 from libs.service.issuer import token
 from tests.integration.whole.addresses import Operation, example, operations
@@ -261,3 +263,19 @@ def test_unknown_addresses_and_methods_are_problems_too(careless: Careless, ever
             )
             assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
             assert answer.json()["type"].startswith("urn:baton:problem:")
+
+
+def test_what_jira_never_sent_is_refused_at_its_door(platform_told: Platform, stage: Stage) -> None:
+    """The one door that a signature opens, at the running gateway."""
+    secret = issuer.secret(platform_told.secrets.keys, "jira")
+
+    def sent(body: bytes, **changed: str) -> int:
+        headers = JSON | {"X-Hub-Signature": jira.signature(body, secret)} | changed
+        return stage.doors.without_token("POST", "gateway", "/webhooks/jira", headers=headers, content=body).status_code
+
+    assert sent(b"{}", **{"X-Hub-Signature": "sha256=00"}) == 401
+    assert sent(b"{") == 400
+    assert sent(b'{"webhookEvent": "\xff"}') == 400
+    assert sent(b"[]") == 422
+    assert sent(b"{}", **{"content-type": "text/plain"}) == 415
+    assert sent(b" " * TEN_MEGABYTES) == 413

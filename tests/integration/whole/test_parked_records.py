@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -162,6 +163,10 @@ def test_garbage_on_the_topic_of_a_service_holds_back_its_key_alone_until_it_is_
     found = baton("parked", "list", "--json").told
     parked = {each["service"]: each for each in found if each["state"] == "parked"}
     assert set(parked) == hearing("tasks")
+    for service, each in parked.items():
+        (told,) = [line for line in logged(platform_told, service) if each["id"] in line["message"]]
+        assert (told["service"], told["level"]) == (service, "WARNING")
+        assert re.fullmatch("[0-9a-f]{32}", told["trace_id"]), "the log leads to the trace"
     assert {each["key"] for each in found} == {f"main:{poisoned}"}
     header, *lines, count = baton("parked", "list").out.splitlines()
     assert header.split()[:6] == ["service", "id", "state", "kind", "age", "case"]
@@ -180,3 +185,8 @@ def test_garbage_on_the_topic_of_a_service_holds_back_its_key_alone_until_it_is_
     for service in parked:
         types = [type_ for type_, _, data in acts(platform_told, service) if data["parked"] == parked[service]["id"]]
         assert types == [f"{service}.RecordParked", f"{service}.ParkedRecordDropped"]
+
+
+def logged(platform: Platform, service: str) -> list[dict[str, Any]]:
+    """What a service has logged, every line of it JSON."""
+    return [json.loads(line) for line in (platform.state / "logs" / f"{service}.log").read_text().splitlines()]
