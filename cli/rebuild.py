@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from typing import Annotated
 
-import asyncpg
 import msgspec
 import typer
 
@@ -18,10 +17,12 @@ from infra.local import Platform, PlatformError
 from infra.local.progress import Advance
 from libs.events import rebuilding
 from libs.events.journal import Journal
+from libs.events.pools import open_pool
 from libs.events.rebuilding import Rebuilt
 from libs.events.service import Service
 
 STATEMENT_SECONDS_MAX = 300.0
+CONNECTIONS_MAX = 2
 
 
 def register(app: typer.Typer) -> None:
@@ -80,7 +81,12 @@ async def _of_service(
 ) -> list[Rebuilt]:
     service, dsn = declared(name), platform.databases[name].url
     journal = await Journal.open(dsn, service=name)
-    pool = await asyncpg.create_pool(dsn, min_size=1, max_size=2, command_timeout=STATEMENT_SECONDS_MAX)
+    pool = await open_pool(
+        dsn,
+        connections_max=CONNECTIONS_MAX,
+        command_timeout_s=STATEMENT_SECONDS_MAX,
+        settings={"application_name": "baton-rebuild"},
+    )
     try:
         do = rebuilding.check if check else rebuilding.replace
         results: list[Rebuilt] = []

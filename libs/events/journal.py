@@ -19,11 +19,10 @@ from libs.events.line import (
     COMMAND_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
     SETTINGS,
-    TRANSIENT,
     Line,
-    keep_session,
     until_answered,
 )
+from libs.events.pools import Pool, open_pool
 from libs.events.wake import Wake
 from libs.events.writer import QUEUE_MAX, Writer
 
@@ -85,7 +84,7 @@ class Journal:
     `wake` hints that the journal grew. Every call raises Unavailable when the database stays away.
     """
 
-    def __init__(self, dsn: str, service: str, queue_max: int, pool: asyncpg.Pool) -> None:
+    def __init__(self, dsn: str, service: str, queue_max: int, pool: Pool) -> None:
         self._pool = pool
         self._name = name = f"baton-{service}"
         self.wake = Wake(dsn, {**SETTINGS, "application_name": f"{name}-wake"})
@@ -103,15 +102,12 @@ class Journal:
         """Connect as the service role. Raises Unavailable when the database does not answer."""
         name = f"baton-{service}-read"
 
-        async def connect() -> asyncpg.Pool:
-            return await asyncpg.create_pool(
+        async def connect() -> Pool:
+            return await open_pool(
                 dsn,
-                min_size=1,
-                max_size=READERS_MAX,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
-                reset=keep_session,
-                server_settings={**SETTINGS, "application_name": name},
+                connections_max=READERS_MAX,
+                command_timeout_s=COMMAND_TIMEOUT_S,
+                settings={**SETTINGS, "application_name": name},
             )
 
         pool = await until_answered(name, connect)
@@ -249,14 +245,9 @@ class Journal:
         return await until_answered(self._name, lambda: self._fetch_once(query, arguments))
 
     async def _fetch_once(self, query: str, arguments: tuple[object, ...]) -> list[asyncpg.Record]:
-        connection = await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
-        try:
-            return await connection.fetch(query, *arguments)
-        except (asyncio.CancelledError, *TRANSIENT):
-            connection.terminate()  # after a cancel or a timeout it is not to be trusted
-            raise
-        finally:
-            await self._pool.release(connection)
+        async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+            return rows
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from infra.local import Platform
 
-READ_SECONDS_MAX = 120.0
+READ_SECONDS_MAX = 600.0
 POLL_MILLISECONDS = 500
 TOPIC = "baton."
 
