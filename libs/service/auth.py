@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ PERSON_CHARS_MAX = 100
 HOME_TENANT = "main"
 """Whose operators run the platform itself."""
 KEYS_RELOAD_INTERVAL_S = 10.0
+TOKENS_KNOWN_MAX = 1_024
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 OPEN_PREFIX = "/webhooks/"  # each opened by its own signature
 
@@ -53,7 +55,10 @@ class Identity:
 
 
 class Verifier:
-    """Checks tokens against the issuer's public keys (a JWKS file, read again when a token names an unknown key)."""
+    """Checks tokens against the issuer's public keys (a JWKS file, read again when a token names an unknown key).
+
+    A token that held is known until it expires or the keys are read again: its signature is not computed each time.
+    """
 
     def __init__(self, keys: Path, issuer: str, audience: str) -> None:
         self._path = keys / PUBLIC_KEYS
@@ -65,10 +70,14 @@ class Verifier:
             exp={"essential": True},
         )
         self._loaded_s = 0.0
+        self._known: OrderedDict[str, tuple[Identity, float]] = OrderedDict()
         self._load()
 
     def verify(self, token: str) -> Identity:
         """Who this token speaks for; raises Unauthenticated (wrong key, algorithm, issuer, audience, time or shape)."""
+        identity, expires_at = self._known.get(token, (None, 0.0))
+        if identity is not None and time.time() < expires_at:
+            return identity
         if len(token) > TOKEN_CHARS_MAX:
             raise Unauthenticated(f"the token is longer than {TOKEN_CHARS_MAX} characters")
         try:
@@ -78,7 +87,11 @@ class Verifier:
             raise Unauthenticated("the token has expired; ask for a new one") from error
         except (JoseError, ValueError) as error:
             raise Unauthenticated("the token does not hold (signature, issuer, audience or form)") from error
-        return _identity(claims)
+        identity = _identity(claims)
+        self._known[token] = identity, float(claims["exp"])
+        if len(self._known) > TOKENS_KNOWN_MAX:
+            self._known.popitem(last=False)
+        return identity
 
     def _decode(self, token: str) -> dict[str, Any]:
         try:
@@ -94,6 +107,7 @@ class Verifier:
             self._keys = KeySet.import_key_set(json.loads(self._path.read_bytes()))
         except (OSError, ValueError, JoseError) as error:
             raise SettingsError(f"BATON_KEYS: cannot read public keys from {self._path.name}: {error}") from error
+        self._known.clear()
         self._loaded_s = time.monotonic()
 
 

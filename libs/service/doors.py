@@ -4,7 +4,8 @@
     async def close(case_id: UUID, body: Closing, ask: Ask) -> Accepted:
         return await ask(CloseCase(case_id=case_id, outcome=body.outcome))
 
-A command answers 200, whether it was new, known before, or changed nothing; `facts` tells which.
+A command answers 200, whether it was new, known before, or changed nothing; `facts` tells which. Dependencies are
+`async def`, though they wait for nothing: any other is run in a thread, which costs more than the whole request.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ PAGE_ROWS = 50
 POSITION_MAX = 2**63 - 1
 
 
-def identity_of(request: Request) -> Identity:
+async def identity_of(request: Request) -> Identity:
     """Who asks; Bearer put it there."""
     found = request.scope.get("baton.identity")
     if not isinstance(found, Identity):
@@ -56,7 +57,7 @@ def identity_of(request: Request) -> Identity:
     return found
 
 
-def doors_of(request: Request) -> Doors:
+async def doors_of(request: Request) -> Doors:
     """The running service; raises Unavailable while it is still starting."""
     found: Doors | None = getattr(request.app.state, "doors", None)
     if found is None:
@@ -67,7 +68,7 @@ def doors_of(request: Request) -> Doors:
 def roles(*needed: Role) -> Any:
     """A dependency: 403, naming the roles, unless the token has one of them."""
 
-    def require(identity: Annotated[Identity, Depends(identity_of)]) -> None:
+    async def require(identity: Annotated[Identity, Depends(identity_of)]) -> None:
         identity.require(needed)
 
     return Depends(require)
@@ -105,7 +106,7 @@ _IfMatch = Annotated[
 ]
 
 
-def _asking(
+async def _asking(
     request: Request,
     response: Response,
     identity: Annotated[Identity, Depends(identity_of)],
@@ -123,7 +124,7 @@ def _asking(
     )
 
 
-def _asking_several(
+async def _asking_several(
     request: Request,
     response: Response,
     identity: Annotated[Identity, Depends(identity_of)],
@@ -137,14 +138,14 @@ def _asking_several(
 def ask_as(actor: str, tenant: str = "main") -> Any:
     """A dependency that asks in the name of a door without tokens (a webhook, opened by its signature)."""
 
-    def asking(request: Request, response: Response, doors: Annotated[Doors, Depends(doors_of)]) -> Asking:
+    async def asking(request: Request, response: Response, doors: Annotated[Doors, Depends(doors_of)]) -> Asking:
         identity = Identity(actor, tenant, frozenset())
         return Asking(doors, identity, response, route=f"{request.method} {route_of(request)}", key=None, expected=None)
 
     return Depends(asking)
 
 
-def _reading(
+async def _reading(
     identity: Annotated[Identity, Depends(identity_of)],
     doors: Annotated[Doors, Depends(doors_of)],
     as_of: Annotated[Instant | None, Query(description="what was known at this instant (ISO, with zone)")] = None,

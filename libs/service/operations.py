@@ -38,7 +38,7 @@ class ClockMove(BaseModel):
         return self
 
 
-def machinery_of(request: Request) -> Machinery:
+async def machinery_of(request: Request) -> Machinery:
     found: Machinery | None = getattr(request.app.state, "machinery", None)
     if found is None:
         raise Unavailable("the service is starting; try again")
@@ -85,7 +85,7 @@ Parts = Annotated[Machinery, Depends(machinery_of)]
 Who = Annotated[Identity, Depends(identity_of)]
 
 
-def _of_the_platform(who: Who) -> None:
+async def _of_the_platform(who: Who) -> None:
     """A clock and a parked record are the whole platform's: operators of one tenant must not see or move another's."""
     if who.tenant != HOME_TENANT:
         raise Forbidden(

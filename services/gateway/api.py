@@ -174,9 +174,13 @@ async def events(
 
 
 @cache
-def webhook_secret() -> str:
-    """The secret that Jira signs with, read once per process."""
+def _secret() -> str:
     return issuer.secret(settings.load().keys, "jira")
+
+
+async def webhook_secret() -> str:
+    """The secret that Jira signs with, read once per process."""
+    return _secret()
 
 
 @router.post("/webhooks/jira", status_code=202, openapi_extra=_JIRA_BODY)

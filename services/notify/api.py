@@ -54,7 +54,7 @@ class Letter(msgspec.Struct, frozen=True):
     acknowledged_at: datetime | None
 
 
-def _zone(
+async def _zone(
     zone: Annotated[str, Query(max_length=ZONE_CHARS_MAX, description="time zone of instants in the texts")] = "UTC",
 ) -> ZoneInfo:
     return _known_zone("query.zone", zone)
@@ -67,8 +67,12 @@ def _known_zone(field: str, zone: str) -> ZoneInfo:
         raise WrongShape([Fault(field, shorten(zone), "name a time zone such as Asia/Shanghai")]) from error
 
 
+async def of_this_process() -> Outside:
+    return outside()
+
+
 Zone = Annotated[ZoneInfo, Depends(_zone)]
-Told = Annotated[Outside, Depends(outside)]
+Told = Annotated[Outside, Depends(of_this_process)]
 ByChannel = Literal["email", "webhook"]
 Somebody = Annotated[str | None, Query(min_length=1, max_length=CODE_CHARS_MAX, description="ops only")]
 

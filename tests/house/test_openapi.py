@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Iterator
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from libs.service import operations
 from libs.service.app import create_app
 from libs.service.auth import AUDIENCE, LOCAL_ISSUER, Verifier
+from libs.service.doors import identity_of
 from libs.service.issuer import create_keys
 from libs.service.metrics import Metrics
 
 SERVICES = sorted(path.parent.name for path in Path(__file__).parents[2].glob("services/*/api.py"))
 
 
-def described(name: str, keys: Path) -> dict[str, Any]:
+def application(name: str, keys: Path) -> FastAPI:
     create_keys(keys)
     router: APIRouter = importlib.import_module(f"services.{name}.api").router
     verifier, metrics = Verifier(keys, LOCAL_ISSUER, AUDIENCE), Metrics(name)
-    return create_app(name, [operations.router, router], verifier=verifier, metrics=metrics).openapi()
+    return create_app(name, [operations.router, router], verifier=verifier, metrics=metrics)
+
+
+def described(name: str, keys: Path) -> dict[str, Any]:
+    return application(name, keys).openapi()
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -43,3 +52,19 @@ def test_a_service_describes_its_doors(name: str, tmp_path: Path) -> None:
             for status, answer in operation["responses"].items():
                 shown = answer.get("content", {}).get("application/json", {}).get("schema")
                 assert not status.startswith("2") or shown != {}, f"{where}: say what {status} answers"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_of_a_request_is_run_in_a_thread(name: str, tmp_path: Path) -> None:
+    """Each hop to a thread and back costs as much as a whole answer."""
+    routes = list(iter_route_contexts(application(name, tmp_path).routes))
+    calls = {call for route in routes if isinstance(route.original_route, APIRoute) for call in _calls(route.dependant)}
+    assert identity_of in calls
+    assert sorted(f"{call.__module__}.{call.__qualname__}" for call in calls if not iscoroutinefunction(call)) == []
+
+
+def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    if dependant.call is not None:
+        yield dependant.call
+    for below in dependant.dependencies:
+        yield from _calls(below)

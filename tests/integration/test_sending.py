@@ -19,8 +19,7 @@ from libs.events.contracts.directory import ContactNamed
 from libs.events.contracts.notify import DeliveryAttempted, DeliveryFailed, DeliveryPlanned, DeliveryUnknown
 from libs.events.contracts.tasks import CaseClosed, CaseOpened
 from libs.events.entries import Fact, new_id
-from services.notify.api import router
-from services.notify.channels.outside import outside as of_this_process
+from services.notify.api import of_this_process, router
 from services.notify.channels.webhook import secret_of
 from services.notify.commands import (
     EMAIL,

@@ -12,7 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
 from libs.service import issuer
-from libs.service.auth import AUDIENCE, LOCAL_ISSUER, PUBLIC_KEYS, Identity, Verifier
+from libs.service.auth import AUDIENCE, LEEWAY_S, LOCAL_ISSUER, PUBLIC_KEYS, Identity, Verifier
 from libs.service.errors import RoleNeeded, SettingsError, Unauthenticated
 
 LONG_AGO, FAR_AHEAD = 1_700_000_000, 4_000_000_000
@@ -105,6 +105,36 @@ def test_a_new_key_is_taken_up_without_a_restart(keys: Path, monkeypatch: pytest
         verifier.verify(text)
     monkeypatch.setattr("libs.service.auth.KEYS_RELOAD_INTERVAL_S", 0.0)
     assert verifier.verify(text).person == "prod-1"
+
+
+def test_a_token_that_held_is_refused_once_it_has_expired(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verifier, text, later = verifier_of(keys), signed(keys), time.time() + 60 + LEEWAY_S
+    assert verifier.verify(text) == verifier.verify(text)
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(Unauthenticated, match="expired"):
+        verifier.verify(text)
+
+
+def test_a_token_that_held_is_refused_once_its_key_is_gone(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as a token of another key has the keys read again."""
+    verifier, old = verifier_of(keys), signed(keys)
+    verifier.verify(old)
+    for name in (issuer.PRIVATE_KEY, PUBLIC_KEYS):
+        (keys / name).unlink()
+    monkeypatch.setattr("libs.service.auth.KEYS_RELOAD_INTERVAL_S", 0.0)
+    verifier.verify(issuer.token(keys, person="prod-1", roles=["ops"]))
+    with pytest.raises(Unauthenticated):
+        verifier.verify(old)
+
+
+def test_only_so_many_tokens_are_known_and_the_others_hold_all_the_same(
+    keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libs.service.auth.TOKENS_KNOWN_MAX", 2)
+    verifier, texts = verifier_of(keys), [signed(keys, sub=f"prod-{number}") for number in range(4)]
+    for _ in range(2):
+        assert [verifier.verify(text).person for text in texts] == ["prod-0", "prod-1", "prod-2", "prod-3"]
+    assert len(verifier._known) == 2
 
 
 def test_keys_and_secrets_are_made_once_and_for_their_owner_only(keys: Path) -> None:
