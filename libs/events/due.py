@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from libs.events.deciding import Command
 from libs.events.entries import id_at
 from libs.events.timers import Timer
 
@@ -59,11 +60,17 @@ class DueRow(NamedTuple):
 
 
 class Firing(NamedTuple):
-    """A row that may fire, and by which limit."""
+    """A row that may fire, and by which limit. `about`: what nothing may overtake anything of."""
 
     timer: Timer
     due: DueRow
     limit: Limit
+    about: object
+    command: Command | None
+
+    @property
+    def mark(self) -> RowMark:
+        return mark_of(self.timer, self.due)
 
     @property
     def at(self) -> datetime:
@@ -72,25 +79,26 @@ class Firing(NamedTuple):
 
 
 def first_of_each(
-    found: Sequence[Sequence[Firing]], rows_max: int, about: Callable[[Firing], object]
-) -> tuple[list[Firing], bool]:
-    """(what may fire together, in order of the due instants; whether something waits for what comes of that).
+    found: Sequence[Sequence[Firing]], rows_max: int, held: Collection[object] = frozenset()
+) -> list[Firing]:
+    """What may fire together, in order of the due instants.
 
     `found`: by timer and limit the first `rows_max` rows; of one that has more, nothing is known after its last. Rows
     about the same thing fire one instant at a time, whichever timers they are of: what fires first may change, or add,
-    what is due next.
+    what is due next. `held`: what nothing may fire about for now.
     """
     horizon = min((rows[-1].at for rows in found if len(rows) >= rows_max), default=None)
     once: dict[RowMark, Firing] = {}
     for firing in sorted((firing for rows in found for firing in rows), key=lambda firing: firing.at):
-        once.setdefault(mark_of(firing.timer, firing.due), firing)  # sorted is stable: the confirmed limit comes first
+        once.setdefault(firing.mark, firing)  # sorted is stable: the confirmed limit comes first
     instants: dict[object, datetime] = {}
-    chosen = [
+    return [
         firing
         for firing in once.values()
-        if (horizon is None or firing.at <= horizon) and instants.setdefault(about(firing), firing.at) == firing.at
+        if (horizon is None or firing.at <= horizon)
+        and firing.about not in held
+        and instants.setdefault(firing.about, firing.at) == firing.at
     ]
-    return chosen, len(chosen) < len(once)
 
 
 def mark_of(timer: Timer, due: DueRow) -> RowMark:

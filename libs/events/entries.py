@@ -7,12 +7,15 @@ import os
 import re
 import time
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, TypeGuard
 from uuid import UUID, uuid5
 
 import msgspec
 
 NAMESPACE = UUID("6f1d0c1e-6a5e-5d0b-9a53-0b6a70e5ba70")
+STREAMS_KNOWN_MAX = 4_096
+"""Of so many streams, the ids need not be computed again."""
 TENANT_CURE = "a tenant is 1 to 40 of a-z, 0-9 and -, and does not begin with -"
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
@@ -64,6 +67,7 @@ def is_tenant(name: object) -> TypeGuard[str]:
     return isinstance(name, str) and _TENANT.fullmatch(name) is not None
 
 
+@lru_cache(STREAMS_KNOWN_MAX)
 def stream_id(tenant: str, owner: str, category: str, key: UUID) -> UUID:
     """The stream of one aggregate; the tenant is part of it, so no two tenants ever share one."""
     return uuid5(NAMESPACE, f"{tenant}/{owner}/{category}/{key}")

@@ -103,6 +103,8 @@ class Projector:
         self._pages = Ahead(journal.read, "position", BATCH_ENTRIES_MAX)
         self._moved = asyncio.Condition()
         self._position = 0
+        self._places: dict[str, int] | None = None
+        self.more = True
         self._filled: set[View[Any]] = set()
         self.begun_at = 0
         self.unreadable: dict[str, str] = {}
@@ -129,12 +131,12 @@ class Projector:
         """
         try:
             async with leading(self._dsn, ROLE) as lead:
-                held = 0
+                self._places, held = None, 0
                 while True:
                     lead.check()
                     seen = self._journal.wake.count
                     try:
-                        folded_some = await self.step()
+                        await self.step()
                     except asyncpg.LockNotAvailableError:  # a rebuild compares: it holds the checkpoint while it does
                         held += 1
                         if held == HELD_TRIES_MAX:
@@ -143,52 +145,62 @@ class Projector:
                             _log.warning("a view's checkpoint is held, as a rebuild does; folding waits for it")
                         continue
                     held = 0
-                    if not folded_some:
+                    if not self.more:
                         await self._journal.wake.wait(POLL_S, since=seen)
         finally:
             self._pages.stop()
 
     async def step(self) -> bool:
-        """Fold one batch; False when there was nothing to fold."""
+        """Fold one batch; False when there was nothing to fold. `more`: there is probably more behind it.
+
+        Where the views stand is known from the last batch; each batch asserts it when it moves the checkpoints.
+        """
         names = {table.name: table for table in self.tables.values()}
         async with self._pool.acquire() as connection:
-            records = await connection.fetch(
-                "select name, position from views.checkpoint where name = any($1)", list(names)
-            )
-            positions = {record["name"]: record["position"] for record in records}
+            places, self._places, self.more = self._places, None, True
+            positions = places or await self._stand(connection, names)
             lowest = min(positions.values(), default=0)
-            behind = sorted(name for name, position in positions.items() if position == lowest)
+            behind = [name for name, position in positions.items() if position == lowest]
             until = min((p for p in positions.values() if p > lowest), default=None)
             entries = await self._pages.page(lowest)
+            full = self._pages.full(entries)
             if until is not None:
                 entries = [entry for entry in entries if entry.position <= until]
             if not entries or not behind:
+                self.more = False
                 await self._announce(lowest)
                 self.unreadable = self.unreadable and await kept(self._pool)  # a rebuild may have mended it
                 return False
             with _tracer.start_as_current_span("fold", attributes={"baton.entries": len(entries)}):
                 batch, unreadable = self._decoder.sift(entries)
+                last = entries[-1].position
                 async with connection.transaction():
-                    await self._lock(connection, behind, lowest)
+                    await self._move(connection, behind, lowest, last)
                     for name in behind:
                         await fold_batch(connection, names[name], batch)
                     await keep(connection, behind, unreadable)
-                    await connection.execute(
-                        "update views.checkpoint set position = $2, updated_at = clock_timestamp() "
-                        "where name = any($1)",
-                        behind,
-                        entries[-1].position,
-                    )
+        self._places, self.more = positions | dict.fromkeys(behind, last), full or until is not None
         if unreadable:
             self.unreadable = await kept(self._pool)
-        await self._announce(entries[-1].position if until is None else min(entries[-1].position, until))
+        await self._announce(last)
         return True
 
-    async def _lock(self, connection: Session, names: list[str], position: int) -> None:
-        held = await connection.fetch(
-            "select position from views.checkpoint where name = any($1) order by name for update", names
+    async def _stand(self, connection: Session, names: Iterable[str]) -> dict[str, int]:
+        records = await connection.fetch(
+            "select name, position from views.checkpoint where name = any($1) order by name", list(names)
         )
-        if any(record["position"] != position for record in held):
+        return {record["name"]: record["position"] for record in records}
+
+    async def _move(self, connection: Session, names: list[str], position: int, last: int) -> None:
+        """Move the checkpoints from `position` on to `last`, and hold them."""
+        moved = await connection.fetch(
+            "update views.checkpoint set position = $3, updated_at = clock_timestamp() "
+            "where name = any($1) and position = $2 returning name",
+            names,
+            position,
+            last,
+        )
+        if len(moved) != len(names):
             raise RuntimeError(f"views {names} were folded by another process past position {position}")
 
     async def _announce(self, position: int) -> None:

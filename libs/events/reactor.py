@@ -68,6 +68,8 @@ class Reactor:
         self._reactions = {reaction.name: reaction for reaction in service.reactions}
         self._decoder = Decoder(service.language, (fact for reaction in service.reactions for fact in reaction.on))
         self._starts: dict[str, int] = {}
+        self._done: int | None = None
+        self.more = True
 
     async def prepare(self) -> None:
         """Reactions, where there were none before, begin at what is noted from now on (on an empty journal: at all)."""
@@ -94,10 +96,12 @@ class Reactor:
         """React for ever."""
         async with leading(self._dsn, ROLE) as lead:
             await self.register()
+            self._done = None
             while True:
                 lead.check()
                 seen = self._journal.wake.count
-                if not await self.step():
+                await self.step()
+                if not self.more:
                     await self._journal.wake.wait(POLL_S, since=seen)
 
     async def position(self) -> int:
@@ -106,10 +110,13 @@ class Reactor:
         return found or 0
 
     async def step(self) -> bool:
-        """React to one batch; False when there was none."""
-        position = await self.position()
+        """React to one batch; False when there was none. `more`: there is probably more behind it."""
+        done, self._done = self._done, None  # nobody else moves it while this process leads
+        position = await self.position() if done is None else done
         entries = await self._journal.read(position, BATCH_ENTRIES_MAX)
+        self.more = len(entries) == BATCH_ENTRIES_MAX
         if not entries:
+            self._done = position
             return False
         last = entries[-1].position
         batch, unreadable = self._decoder.sift(entry for entry in entries if not entry.backfilled)
@@ -126,6 +133,7 @@ class Reactor:
             "where name = 'reactions' and position < $1",
             last,
         )
+        self._done = last
         return True
 
     async def _park(self, found: Unreadable) -> None:

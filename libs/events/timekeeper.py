@@ -12,7 +12,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 import asyncpg
@@ -20,7 +21,6 @@ from opentelemetry import trace
 
 from libs.events.clock import Clock, Reading
 from libs.events.due import DueRow, Firing, Limit, Mark, Marks, RowMark, command_id, first_of_each, mark_of
-from libs.events.entries import Entry
 from libs.events.errors import Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal, Loaded
@@ -34,11 +34,17 @@ from libs.events.timers import Timer
 ROLE = "timekeeper"
 BATCH_ROWS_MAX = 500
 AT_ONCE_MAX = 256
-POLL_S_MIN = 0.05
+POLL_S_MIN = 0.02
 POLL_S_MAX = 0.5
-FOLD_WITHIN_S = 5.0
+LOOK_EVERY_S_MIN = 0.01
+"""The journal may grow more often than it is worth to look whether something fell due with it."""
+UNSETTLED_MAX = 2_000
+"""Rows that fired and of which what came is not yet folded and reacted to."""
 STUCK_MAX = 1_000
-EARLIEST = datetime.min.replace(tzinfo=UTC)
+_IMPORTED_DUE = """
+select exists (select from {timelines} l
+               join {table} t on t.timeline = l.source and t.tenant = l.tenant and t.due_at <= l.up_to)
+"""
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("baton")
 
@@ -80,7 +86,9 @@ class Timekeeper:
         self._started = time.monotonic()
         self._marks: dict[tuple[str, bool], Marks] = {}
         self._subjects = {handle.command: handle.subject or handle.key for handle in service.commands}
-        self._after = 0
+        self._nearest: datetime | None = None
+        self._unsettled: dict[object, int] = {}
+        self._fired: dict[RowMark, int] = {}
         self.stuck: dict[RowMark, str] = {}
         self.lateness_s = 0.0
 
@@ -91,40 +99,59 @@ class Timekeeper:
                 lead.check()
                 seen = self._journal.wake.count
                 if not await self.step():
-                    await self._journal.wake.wait(await self._pause_s(), since=seen)
+                    pause_s = self._pause_s()
+                    await asyncio.sleep(min(pause_s, LOOK_EVERY_S_MIN))
+                    await self._journal.wake.wait(max(0.0, pause_s - LOOK_EVERY_S_MIN), since=seen)
 
-    async def _pause_s(self) -> float:
+    def _pause_s(self) -> float:
         """Until the nearest due instant, or a short while when something is due and waits for its sources."""
-        due, reading = await self.next_due(), self._clock.now()
-        return POLL_S_MAX if due is None else min(max((due - reading).total_seconds(), POLL_S_MIN), POLL_S_MAX)
+        if self._nearest is None:
+            return POLL_S_MAX
+        in_s = (self._nearest - self._clock.now()).total_seconds()
+        return min(in_s, POLL_S_MAX) if in_s > 0 else POLL_S_MIN
 
     async def step(self) -> bool:
         """Fire what is due, of each subject the earliest instant; False when nothing was.
 
-        What is due later for the same subject waits until all that came of it is folded and reacted to.
+        What is due for a subject waits until all that came of what fired for it before is folded and reacted to.
         """
         reading, known = await self._clock.read(), self._listener.watermarks()
+        if not await self._something_is_due(reading):
+            return False
         done = min(await self._reactor.position(), await self._projector.position())
-        if done < self._after:
+        self._unsettled = {about: position for about, position in self._unsettled.items() if position > done}
+        if len(self._fired) > UNSETTLED_MAX:
             return False
         found = []
         for timer in self._service.timers:
             for limit in await self._limits(timer, reading, known, done):
-                found.append([Firing(timer, due, limit) for due in await self._due(timer, limit)])
-        firings, more = first_of_each(found, BATCH_ROWS_MAX, self._about)
-        if not firings:
-            return False
-        last = await self._fire(firings, reading)
-        self._after = last if more else 0
-        return True
+                rows = await self._due(timer, limit, beside=len(self._fired))
+                firings = [self._firing(timer, due, limit) for due in rows]
+                self._set_aside([firing for firing in firings if self._fired.get(firing.mark, done + 1) <= done])
+                found.append([firing for firing in firings if firing.mark not in self._fired][:BATCH_ROWS_MAX])
+        self._fired = {mark: position for mark, position in self._fired.items() if position > done}
+        if firings := first_of_each(found, BATCH_ROWS_MAX, held=self._unsettled):
+            await self._fire(firings, reading)
+        return bool(firings)
 
-    def _about(self, firing: Firing) -> object:
-        """What the row is about: nothing of one subject may overtake another of it."""
+    async def _something_is_due(self, reading: Reading) -> bool:
+        """Whether it is worth to look closer: by the clock, or by the event time of a source."""
+        self._nearest = await self.next_due()
+        if self._nearest is not None and self._nearest <= reading.fire_until:
+            return True
+        for timer in self._service.timers:
+            if timer.timelines is not None:
+                table, timelines = self._projector.tables[timer.view].name, self._projector.tables[timer.timelines].name
+                if await self._pool.fetchval(_IMPORTED_DUE.format(table=table, timelines=timelines)):
+                    return True
+        return False
+
+    def _firing(self, timer: Timer, due: DueRow, limit: Limit) -> Firing:
         try:
-            command = firing.timer.command(firing.due.row)
-            return firing.due.tenant, self._subjects[type(command)](command)
+            command = timer.command(due.row)
+            return Firing(timer, due, limit, (due.tenant, self._subjects[type(command)](command)), command)
         except Exception:  # noqa: BLE001 - it is made again when it fires, and there it is on record
-            return mark_of(firing.timer, firing.due)
+            return Firing(timer, due, limit, mark_of(timer, due), None)
 
     async def next_due(self) -> datetime | None:
         """The nearest due instant on the domain clock, None when nothing waits (stuck rows left out)."""
@@ -184,12 +211,12 @@ class Timekeeper:
         records = await self._pool.fetch(f"select tenant, source, up_to, recorded_at from {name}")
         return [(r["tenant"], r["source"], r["up_to"], r["recorded_at"]) for r in records]
 
-    async def _due(self, timer: Timer, limit: Limit) -> list[DueRow]:
+    async def _due(self, timer: Timer, limit: Limit, beside: int = 0) -> list[DueRow]:
+        """The first BATCH_ROWS_MAX rows, and so many more."""
+        count = BATCH_ROWS_MAX + beside
         where = "timeline = $1 and due_at <= $2 and ($3::text is null or tenant = $3) order by due_at"
-        rows = await self._rows(
-            timer, f"{where} {self._first(BATCH_ROWS_MAX)}", limit.timeline, limit.until, limit.tenant
-        )
-        return rows[:BATCH_ROWS_MAX]
+        rows = await self._rows(timer, f"{where} {self._first(count)}", limit.timeline, limit.until, limit.tenant)
+        return rows[:count]
 
     def _first(self, count: int) -> str:
         return f"limit {count + len(self.stuck)}"
@@ -204,45 +231,49 @@ class Timekeeper:
         ]
         return [due for due in rows if mark_of(timer, due) not in self.stuck]
 
-    async def _fire(self, firings: Sequence[Firing], reading: Reading) -> int:
-        """Fire these in order; the position by which what came of it is on record."""
+    async def _fire(self, firings: Sequence[Firing], reading: Reading) -> None:
+        """Fire these in order. Who is still due once all that came of it is folded and reacted to is stuck."""
         last = 0
         with _tracer.start_as_current_span("fire timers", attributes={"baton.rows": len(firings)}):
             for first in range(0, len(firings), AT_ONCE_MAX):
                 last = max(last, await self._fire_together(firings[first : first + AT_ONCE_MAX]))
         by_clock = [firing.at for firing in firings if not firing.limit.timeline]
         self.lateness_s = max(0.0, (reading.now - by_clock[-1]).total_seconds()) if by_clock else 0.0
-        await self._projector.wait(max(last, await self._journal.position()), FOLD_WITHIN_S)
-        await self._note_stuck(firings)
-        return last
+        self._unsettled |= dict.fromkeys((firing.about for firing in firings), last)
+        self._fired |= dict.fromkeys((firing.mark for firing in firings), last)
 
     async def _fire_together(self, firings: Sequence[Firing]) -> int:
-        """No two are about the same thing at different instants. They are loaded in one round trip and queue up for the
-        journal in their order (those that look at views may change places).
+        """The position by which all that came of these is on record. No two are about the same thing at different
+        instants. They are loaded in one round trip and queue up for the journal in their order (those that look at
+        views may change places).
         """
-        made = await self._journal.at({firing.due.since for firing in firings})
-        asked = [(firing, request) for firing in firings if (request := self._request(firing, made)) is not None]
+        asked = [(firing, request) for firing in firings if (request := self._request(firing)) is not None]
         loaded = await self._handler.load([request for _, request in asked])
+        made = {entry.position: entry for found in loaded if found is not None for entry in found[1]}
+        elsewhere = {firing.due.since for firing, _ in asked} - made.keys()
+        made |= await self._journal.at(elsewhere) if elsewhere else {}
         async with asyncio.TaskGroup() as tasks:
             fired = [
-                tasks.create_task(self._fire_one(firing, request, found))
+                tasks.create_task(self._fire_one(firing, replace(request, cause=made[firing.due.since]), found))
                 for (firing, request), found in zip(asked, loaded, strict=True)
             ]
-        return max((task.result() for task in fired), default=0)
+        positions = [task.result() for task in fired]
+        if len(positions) < len(firings) or 0 in positions:  # a fact may have come first
+            positions.append(await self._journal.position())
+        return max(positions)
 
-    def _request(self, firing: Firing, made: Mapping[int, Entry]) -> Request | None:
-        """The timer's command, which follows from the entry that made the row what it is."""
-        timer, due, limit = firing
+    def _request(self, firing: Firing) -> Request | None:
+        """The timer's command, still without the entry that made the row what it is, from which it follows."""
+        timer, due, limit = firing.timer, firing.due, firing.limit
         try:
             request = Request(
-                command=timer.command(due.row),
+                command=firing.command or timer.command(due.row),
                 tenant=due.tenant,
                 actor=f"{self._service.name}/{timer.name}",
                 command_id=command_id(self._service.name, timer, due),
                 at=due.row.due_at,
                 expected=due.row.stream_version,
                 confirmed=limit.confirmed,
-                cause=made[due.since],
                 seen=due.since,
             )
             self._handler.stream_of(request)  # a broken key shows here, where it harms no other row
@@ -252,7 +283,7 @@ class Timekeeper:
         return request
 
     async def _fire_one(self, firing: Firing, request: Request, loaded: Loaded | None) -> int:
-        timer, due, _ = firing
+        timer, due = firing.timer, firing.due
         try:
             answer = await self._handler.ask(request, loaded)
         except VersionConflict:
@@ -268,14 +299,13 @@ class Timekeeper:
             return 0
         return answer.position
 
-    async def _note_stuck(self, fired: Sequence[Firing]) -> None:
-        """A row that is due exactly as before, with everything folded, would fire for ever: set aside, and said so."""
-        before = {mark_of(firing.timer, firing.due) for firing in fired}
-        for timer, limit in dict.fromkeys((firing.timer, firing.limit) for firing in fired):
-            for due in await self._due(timer, limit):
-                mark = mark_of(timer, due)
-                if mark in before and mark not in self.stuck:
-                    if len(self.stuck) >= STUCK_MAX:
-                        raise RuntimeError(f"more than {STUCK_MAX} timers stay due after firing; look at {timer.name}")
-                    self.stuck[mark] = f"{timer.name} {due.key} stays due at {due.row.due_at.isoformat()}"
-                    _log.error("timer %s: row %s stays due after it fired; it is set aside", timer.name, due.key)
+    def _set_aside(self, again: Sequence[Firing]) -> None:
+        """Rows that are due exactly as before, with everything folded, would fire for ever: set aside, and said so."""
+        for firing in again:
+            timer, due = firing.timer, firing.due
+            if firing.mark in self.stuck:
+                continue
+            if len(self.stuck) >= STUCK_MAX:
+                raise RuntimeError(f"more than {STUCK_MAX} timers stay due after firing; look at {timer.name}")
+            self.stuck[firing.mark] = f"{timer.name} {due.key} stays due at {due.row.due_at.isoformat()}"
+            _log.error("timer %s: row %s stays due after it fired; it is set aside", timer.name, due.key)

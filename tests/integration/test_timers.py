@@ -21,8 +21,10 @@ from libs.events.tests.errands import (
     BellRung,
     ErrandForgotten,
     ErrandGiven,
+    ErrandPassedOn,
     ForgetErrand,
     GiveErrand,
+    PassOn,
     Reminder,
 )
 from libs.events.timers import Timer
@@ -33,7 +35,8 @@ from tests.integration.said import heard
 pytestmark = pytest.mark.platform
 LIMIT_S = 60
 MOMENT = timedelta(microseconds=1)
-GRACE_S = 0.2
+GRACE_S = 1.0
+LONG_S = 3_600.0
 
 
 @dataclass
@@ -106,8 +109,9 @@ async def test_a_source_that_was_silent_for_the_grace_is_waited_for_no_longer_an
     database: Database,
 ) -> None:
     """The clock is held: grace is machine time."""
-    async with due(database, Ears(), waiting_for_bells(GRACE_S)) as (service, at):
+    async with due(database, Ears(), waiting_for_bells(LONG_S)) as (service, at):
         assert not await service.timekeeper.step(), "the grace is not over"
+    async with errands(database, waiting_for_bells(GRACE_S), Ears()) as service:
         async with service.working():
             await until(lambda: _count(service, 1), "the timer fired")
         (fired,) = await forgotten(service)
@@ -193,6 +197,35 @@ async def test_what_was_imported_is_late_by_the_event_time_of_its_source_and_not
             await until(lambda: _count(service, 1), "the timer fired")
         (fired,) = await forgotten(service)
         assert fired.occurred_at == at
+
+
+async def test_what_falls_due_by_what_fired_waits_until_that_was_reacted_to(database: Database) -> None:
+    """After an outage: the second instant is long past when the fold of what fired at the first one makes it known."""
+
+    def rung(row: Reminder | None, fact: ErrandGiven, entry: Entry) -> Reminder:
+        return Reminder(fact.errand, entry.occurred_at + timedelta(seconds=30), entry.version, "")
+
+    def end(row: Reminder | None, fact: ErrandPassedOn, entry: Entry) -> Reminder:
+        return Reminder(entry.subject, entry.occurred_at + timedelta(seconds=10), entry.version, "")
+
+    rungs = View("rungs", 1, Reminder, ("errand",), (on(ErrandGiven, rung), on(ErrandPassedOn, gone)))
+    ends = View("ends", 1, Reminder, ("errand",), (on(ErrandPassedOn, end), on(ErrandForgotten, gone)))
+    timers = (
+        Timer("rung", rungs, lambda row: PassOn(errand=row.errand, to="bob"), sources=()),
+        Timer("end", ends, forget_it, sources=()),
+    )
+    async with due(database, Ears(), replace(SERVICE, views=(*SERVICE.views, rungs, ends), timers=timers)) as (it, _):
+        assert await it.timekeeper.step()
+        while await it.projector.step():
+            assert not await it.timekeeper.step(), "what fired is not reacted to yet"
+        assert not await it.timekeeper.step()
+        assert await forgotten(it) == []
+        await it.settle()
+        assert await it.timekeeper.step()
+        assert len(await forgotten(it)) == 1
+        await it.settle()
+        assert not await it.timekeeper.step()
+        assert it.timekeeper.stuck == {}
 
 
 async def _count(service: Errands, count: int) -> bool:
