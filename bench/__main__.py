@@ -36,6 +36,7 @@ MODULES = (
 )
 PEERS = "bench.peers"
 NODE = Path(__file__).parent / "node"
+RESULTS = Path(__file__).parents[1] / "build" / "bench.json"
 
 
 def main(
@@ -43,7 +44,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, max=50)] = ROUNDS,
     retries: Annotated[int, typer.Option(min=0, max=10, help="for a sample that does not count")] = RETRIES_MAX,
     scale: Annotated[float, typer.Option(min=0.001, max=10, help="times the sizes and seconds")] = 1.0,
-    out: Annotated[Path | None, typer.Option("--json", help="a file for all samples")] = None,
+    out: Annotated[Path, typer.Option("--json", help="a file for all samples")] = RESULTS,
 ) -> None:
     console = Console(stderr=True)
     wanted = [
@@ -74,8 +75,8 @@ def main(
                 except SideFailed as error:  # what was measured before and comes after is worth having
                     failed.append(f"{comparison.name}: {error}")
                     progress.console.print(f"[red]{failed[-1]}[/red]")
-                if out is not None:
-                    out.write_bytes(msgspec.json.format(msgspec.json.encode(_told(outcomes)), indent=1))
+                out.parent.mkdir(parents=True, exist_ok=True)
+                out.write_bytes(msgspec.json.format(msgspec.json.encode(_told(outcomes)), indent=1))
     finally:
         remove(stores, folder)
     reached = reporting.report(outcomes)
@@ -107,8 +108,8 @@ def _measure(
 
     for outcome in compare(comparison, module_of, ground, own, rounds, retries):
         progress.update(task, completed=sum(len(found) for found in outcome.rounds))
-        if outcome.taken and not outcome.taken[-1].counts:
-            progress.console.print(f"[dim]{reporting.of_sample(outcome.taken[-1])}: not quiet, taken again[/dim]")
+        if outcome.taken and not (last := outcome.taken[-1][1]).counts:
+            progress.console.print(f"[dim]{reporting.of_sample(last)}: not quiet[/dim]")
         asyncio.run(_checkpoint(ground.admin_url))
     progress.update(task, completed=rounds * len(comparison.sides))
     return outcome

@@ -12,6 +12,8 @@ import psutil
 from bench.measuring import RETRIES_MAX, Ground, Sample, SideFailed, Taken, take
 
 ROUNDS = 5
+PAIRS_MIN = 5
+"""So many rounds must count before anything is judged; as many as there were, where fewer were asked for."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Goal:
     of: str = "rate"
     peer: bool = False
 
+    @property
+    def asked(self) -> bool:
+        return self.at_least is not None or self.at_most is not None
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -34,6 +40,7 @@ class Limit:
 
     of: str
     at_most: float
+    asked = True
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,11 @@ class Comparison:
 
 @dataclass
 class Outcome:
-    """Everything that was taken for one comparison. `absent`: sides that could not run here, and why."""
+    """Everything that was taken for one comparison, and in which round. `absent`: sides that could not run, and why."""
 
     comparison: Comparison
-    taken: list[Taken] = field(default_factory=list)
+    pairs_min: int = PAIRS_MIN
+    taken: list[tuple[int, Taken]] = field(default_factory=list)
     rounds: list[dict[str, Taken]] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
 
@@ -90,16 +98,21 @@ class Outcome:
         return [ours / theirs for ours, theirs in pairs if ours is not None and theirs]
 
     def reached(self, goal: Goal | Limit) -> bool | None:
-        """None where there is nothing to judge."""
+        """None where there is nothing to judge, or too little."""
         if isinstance(goal, Limit):
             figures = [_figure(sample, goal.of) for sample in self.samples(self.comparison.ours)]
             found = [figure for figure in figures if figure is not None]
-            return statistics.median(found) <= goal.at_most if found else None
+            return statistics.median(found) <= goal.at_most if len(found) >= self.pairs_min else None
         ratios = self.ratios(goal)
-        if not ratios or (goal.at_least is None and goal.at_most is None):
+        if len(ratios) < self.pairs_min or not goal.asked:
             return None
         median = statistics.median(ratios)
         return median >= goal.at_least if goal.at_least is not None else median <= (goal.at_most or 0.0)
+
+    def unjudged(self, goal: Goal | Limit) -> bool:
+        """Whether something was asked of it, could have been measured here, and too little of it counts."""
+        absent = isinstance(goal, Goal) and goal.other in self.absent
+        return goal.asked and not absent and self.reached(goal) is None
 
 
 def compare(
@@ -111,7 +124,7 @@ def compare(
     retries: int = RETRIES_MAX,
 ) -> Iterator[Outcome]:
     """The outcome so far, after each sample. A peer that cannot run is absent; our own side failing raises."""
-    outcome, ground = Outcome(comparison), comparison.on(ground)
+    outcome, ground = Outcome(comparison, min(PAIRS_MIN, rounds)), comparison.on(ground)
     peers = {goal.other for goal in comparison.goals if goal.peer}
     for number in range(rounds):
         found: dict[str, Taken] = {}
@@ -126,7 +139,7 @@ def compare(
                         raise
                     outcome.absent[side] = str(error)
                     break
-                outcome.taken.append(found[side])
+                outcome.taken.append((number + 1, found[side]))
                 yield outcome
                 if found[side].counts:
                     break

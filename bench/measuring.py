@@ -84,6 +84,12 @@ def latencies(seconds: list[float]) -> tuple[float, float]:
     return ordered[len(ordered) // 2] * 1e3, ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1e3
 
 
+def peak_megabytes() -> float:
+    """The most memory that this process ever had resident."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def take(side: str, module: str, ground: Ground, own: list[psutil.Process]) -> Taken:
     """Run a side once. `own`: the stores that work for it. Raises SideFailed."""
     _wait_quiet(ground.work, own)

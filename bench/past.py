@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
-import psutil
 
 from bench.comparing import Comparison, Goal, Limit
 from bench.events import OWNER, SERVICE, TASKS, TENANT
-from bench.measuring import Ground, Sample, latencies
+from bench.measuring import Ground, Sample, latencies, peak_megabytes
 from bench.reads import filled_database
 from libs.events import rebuilding
 from libs.events.journal import Journal
@@ -66,10 +65,9 @@ async def replayed(ground: Ground) -> Sample:
     rebuilt = await rebuilding.check(SERVICE, TASKS, journal, pool)
     took = time.perf_counter() - began
     assert not rebuilt.differing
-    memory = psutil.Process().memory_info()
     pool.terminate()
     await journal.close()
-    return Sample(rebuilt.position, took, megabytes=memory.rss / 2**20)
+    return Sample(rebuilt.position, took, megabytes=peak_megabytes())
 
 
 async def _queries(ground: Ground, *, in_the_past: bool) -> Sample:

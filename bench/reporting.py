@@ -16,20 +16,20 @@ WIDTH = 150
 
 
 def report(outcomes: list[Outcome]) -> bool:
-    """Print everything; whether all that was asked for is reached."""
+    """Print everything; whether all that was asked for is reached, peers apart that are absent here."""
     console = Console(width=WIDTH)
     for outcome in outcomes:
         console.print(_sides(outcome))
     verdicts = Table(title="ours ÷ theirs, median of the ratios of each round", title_justify="left")
     for column in ("work", "beside", "of", "asked", "median", "each round", "reached"):
         verdicts.add_column(column, justify="right" if column in ("asked", "median") else "left")
-    reached = []
+    failed = False
     for outcome in outcomes:
         for goal in outcome.comparison.asked:
-            reached.append(outcome.reached(goal))
+            failed = failed or outcome.reached(goal) is False or outcome.unjudged(goal)
             verdicts.add_row(*_verdict(outcome, goal))
     console.print(verdicts)
-    return all(found is not False for found in reached)
+    return not failed
 
 
 def of_sample(taken: Taken) -> str:
@@ -53,7 +53,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             }
             for goal in goals
         ],
-        "samples": msgspec.to_builtins(outcome.taken),
+        "samples": [{"round": round_, **msgspec.to_builtins(taken)} for round_, taken in outcome.taken],
     }
 
 
@@ -67,7 +67,7 @@ def _sides(outcome: Outcome) -> Table:
         if side in outcome.absent:
             table.add_row(side, f"absent: {outcome.absent[side].splitlines()[-1][:60]}")
             continue
-        samples, all_ = outcome.samples(side), [taken for taken in outcome.taken if taken.side == side]
+        samples, all_ = outcome.samples(side), [taken for _, taken in outcome.taken if taken.side == side]
         rates = [sample.rate for sample in samples]
         figures = [f"{figure:,.0f}" for figure in (min(rates), statistics.median(rates), max(rates))] if rates else []
         table.add_row(
@@ -84,7 +84,8 @@ def _sides(outcome: Outcome) -> Table:
 
 
 def _verdict(outcome: Outcome, goal: Goal | Limit) -> tuple[str, ...]:
-    reached = {True: "yes", False: "NO", None: "–"}[outcome.reached(goal)]
+    unjudged = "too few count" if outcome.unjudged(goal) else "–"
+    reached = {True: "yes", False: "NO", None: unjudged}[outcome.reached(goal)]
     if isinstance(goal, Limit):
         found = _median(outcome.samples(outcome.comparison.ours), goal.of)
         return outcome.comparison.name, "–", goal.of, f"≤ {goal.at_most:g}", found, "", reached

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
 import pytest
 
-from bench.comparing import Comparison, Goal, Limit, Outcome
-from bench.measuring import Sample, Taken, latencies
+from bench import comparing
+from bench.comparing import PAIRS_MIN, Comparison, Goal, Limit, Outcome, compare
+from bench.measuring import Ground, Sample, SideFailed, Taken, latencies
+from bench.reporting import report
 
 OURS = Comparison(
     "work",
@@ -21,7 +28,7 @@ def taken(side: str, rate: float, *, p99_ms: float = 1.0, counts: bool = True) -
 
 
 def outcome(*rounds: tuple[Taken, ...]) -> Outcome:
-    return Outcome(OURS, rounds=[{each.side: each for each in found} for found in rounds])
+    return Outcome(OURS, 1, rounds=[{each.side: each for each in found} for found in rounds])
 
 
 def test_a_goal_is_judged_by_the_median_of_the_ratios_of_the_same_round() -> None:
@@ -44,6 +51,83 @@ def test_without_a_pair_nothing_is_judged() -> None:
     found = outcome((taken("ours", 99),))
     assert [found.reached(goal) for goal in OURS.goals] == [None, None]
     assert found.reached(OURS.limits[0]) is True
+
+
+def test_with_fewer_counting_rounds_than_asked_for_nothing_is_judged_and_that_is_no_success() -> None:
+    found = outcome(*[(taken("ours", 30), taken("theirs", 10))] * 4, (taken("ours", 30, counts=False),))
+    found.pairs_min = PAIRS_MIN
+    assert [found.reached(goal) for goal in OURS.asked] == [None] * 3
+    assert all(found.unjudged(goal) for goal in OURS.asked)
+    assert not report([found])
+    found.rounds.append({each.side: each for each in (taken("ours", 30), taken("theirs", 10))})
+    assert not any(found.unjudged(goal) for goal in OURS.asked)
+    assert report([found])
+
+
+def test_a_peer_that_cannot_run_here_is_no_failure() -> None:
+    found = outcome((taken("ours", 30),))
+    found.absent["theirs"] = "no npm"
+    assert not any(found.unjudged(goal) for goal in OURS.goals)
+    assert report([found])
+
+
+def test_what_is_only_shown_is_never_missed() -> None:
+    shown = replace(OURS, goals=(Goal("theirs"),), limits=())
+    assert report([Outcome(shown, rounds=[{"ours": taken("ours", 1)}])])
+
+
+def of_a_machine(monkeypatch: pytest.MonkeyPatch, figures: Mapping[str, Iterator[Taken]]) -> list[str]:
+    """Sides that find what is given; who was asked, in order."""
+    asked: list[str] = []
+
+    def take(side: str, module: str, ground: Ground, own: object) -> Taken:
+        asked.append(side)
+        return next(figures[side])
+
+    monkeypatch.setattr(comparing, "take", take)
+    return asked
+
+
+GROUND = Ground("", "", Path(), Path(), Path())
+
+
+def test_the_sides_alternate_and_every_other_round_begins_with_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = of_a_machine(
+        monkeypatch, {"ours": (taken("ours", 20) for _ in count()), "theirs": (taken("theirs", 10) for _ in count())}
+    )
+    *_, found = compare(OURS, lambda side: "", GROUND, [], rounds=3)
+    assert asked == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+    assert found.ratios(OURS.goals[0]) == [2.0, 2.0, 2.0]
+    assert [number for number, _ in found.taken] == [1, 1, 2, 2, 3, 3]
+
+
+def test_what_was_not_quiet_is_taken_again_and_kept_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = iter([taken("ours", 1, counts=False), taken("ours", 20), *[taken("ours", 1, counts=False)] * 3])
+    asked = of_a_machine(monkeypatch, {"ours": noisy, "theirs": (taken("theirs", 10) for _ in count())})
+    *_, found = compare(OURS, lambda side: "", GROUND, [], rounds=2, retries=2)
+    assert asked == ["ours", "ours", "theirs", "theirs", "ours", "ours", "ours"]
+    assert found.ratios(OURS.goals[0]) == [2.0], "after the last try a round is given up"
+    assert len(found.taken) == 7
+
+
+def test_a_peer_that_fails_is_absent_from_then_on_and_our_own_failure_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = replace(OURS, goals=(Goal("theirs", at_least=2.0, peer=True),), limits=())
+
+    def broken(of: str) -> Callable[..., Taken]:
+        def take(side: str, module: str, ground: Ground, own: object) -> Taken:
+            if side == of:
+                raise SideFailed("no runtime")
+            return taken(side, 1)
+
+        return take
+
+    monkeypatch.setattr(comparing, "take", broken("theirs"))
+    *_, found = compare(beside, lambda side: "", GROUND, [], rounds=2)
+    assert found.absent == {"theirs": "no runtime"}
+    assert len(found.samples("ours")) == 2
+    monkeypatch.setattr(comparing, "take", broken("ours"))
+    with pytest.raises(SideFailed):
+        list(compare(beside, lambda side: "", GROUND, [], rounds=1))
 
 
 def test_a_latency_is_reached_from_below() -> None:
