@@ -75,7 +75,8 @@ test-long: setup  ## randomized and fault runs (each prints its seed)
 	$(BIN)/pytest -s -m long $(ARGS)
 
 faults: setup  ## faults of every kind under load: make faults N=300 SEED=7
-	BATON_FAULTS=$(N) BATON_SEED=$(SEED) $(BIN)/pytest -s -m long tests/faults/test_faults.py -k faults_of_every_kind $(ARGS)
+	BATON_FAULTS=$(N) BATON_SEED=$(SEED) $(BIN)/pytest -s -m long tests/faults/test_cluster.py tests/faults/test_faults.py \
+		-k "controller or faults_of_every_kind" $(ARGS)
 
 contracts: setup  ## what Baton says, for other languages: contracts/, and a page of it
 	@$(BIN)/python -m tests.contracts.samples

@@ -115,7 +115,7 @@ def publish(doors: Doors, progress: Progress) -> None:
 
 
 def _empty_platform(progress: Progress, over: bool, port_base: int | None, traces: bool) -> Platform:
-    """This checkout's platform, started anew with nothing in it and its clock held."""
+    """This checkout's platform, started anew with nothing in it and its clock held; a page of traces stays."""
     state = state_dir()
     mark, last = state / MARK, Platform.at(state, progress)
     if last.postgres.data.exists() and not mark.exists() and not over:
@@ -126,6 +126,7 @@ def _empty_platform(progress: Progress, over: bool, port_base: int | None, trace
     if last.postgres.data.exists():
         progress.say(f"A demo begins on an empty state: what was recorded in {state} is forgotten")
     if last.running():
+        traces = traces or last.wishes.traces
         bring_down(state, progress)
     last.reset()
     wishes = Wishes(clock=f"held:{START.isoformat()}", traces=traces)

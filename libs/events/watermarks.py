@@ -1,6 +1,7 @@
 """Watermarks between the processes of one service: the leader of the listener writes them down, the others read them.
 
 Silence is measured by the clock of the database's machine: what is written and read is how long ago an owner was heard.
+That clock may have jumped in between: nobody was heard in the future, and it does not decide which mark is the newer.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ on conflict (owner) do update
   set at = excluded.at, position = excluded.position, heard_at = excluded.heard_at, parked = excluded.parked
 """
 _READ = """
-select owner, at, position, extract(epoch from clock_timestamp() - heard_at)::float8 as silent_s, parked
+select owner, at, position, greatest(0, extract(epoch from clock_timestamp() - heard_at))::float8 as silent_s, parked
 from journal.watermarks where owner = any($1)
 """
 
@@ -103,6 +104,9 @@ class SharedWatermarks:
 
     def _newer(self, mark: Watermark) -> Watermark:
         before = self._read[mark.owner]
-        if before.silent_since is None or (mark.silent_since or 0.0) >= before.silent_since:
+        newest = before if before.at is not None and (mark.at is None or mark.at < before.at) else mark
+        heard = (mark.silent_since, before.silent_since)
+        silent_since = max((at for at in heard if at is not None), default=None)
+        if newest is mark and silent_since == mark.silent_since:
             return mark
-        return Watermark(mark.owner, before.at, before.position, before.silent_since, mark.parked)
+        return Watermark(mark.owner, newest.at, newest.position, silent_since, mark.parked)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from infra.local.platform import Wishes
-from tests.faults.ground import Ground
+from tests.faults.abroad import Abroad
+from tests.faults.ground import Ground, Network
 from tests.faults.standing import Standing
 from tests.launching import launching
 
@@ -29,9 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    with launching() as launch:
-        platform = launch(Wishes())
-        found = Standing(platform, tmp_path_factory.mktemp("faults"), Ground(platform))
+    with Network.own(), Abroad() as abroad, launching() as launch:
+        platform = launch(Wishes(environment=abroad.environment))
+        found = Standing(platform, tmp_path_factory.mktemp("faults"), Ground(platform), abroad)
         asyncio.run(found.publish())
         yield found
         gc.collect()

@@ -47,6 +47,7 @@ def effects(evidence: Evidence, verdict: Verdict) -> None:
     _clocks(facts, evidence, verdict)
     _escalations(facts, verdict)
     _messages(facts, verdict)
+    _deliveries(facts, evidence.came, verdict)
 
 
 def _one_command_per_cause(evidence: Evidence, verdict: Verdict) -> None:
@@ -121,3 +122,19 @@ def _messages(facts: Mapping[str, list[tuple[Row, Data]]], verdict: Verdict) -> 
         found = told[str(row.id), template]
         verdict.expect(bool(found) and people <= found, "a message is missing", template, row.id, people - found)
     verdict.compared["messages"] += len(facts["notify.MessagePosted"])
+
+
+def _deliveries(facts: Mapping[str, list[tuple[Row, Data]]], came: Mapping[str, int], verdict: Verdict) -> None:
+    """What was to go out was tried; what is said to have arrived came; nothing came that was not tried, nor oftener."""
+    planned = {data["delivery"] for _, data in facts["notify.DeliveryPlanned"]}
+    tried = Counter(data["delivery"] for _, data in facts["notify.DeliveryAttempted"])
+    arrived = {data["delivery"] for _, data in facts["notify.DeliveryArrived"]}
+    for delivery in planned:
+        verdict.expect(tried[delivery] > 0, "an effect is missing", "attempt at", delivery)
+    for delivery in arrived:
+        verdict.expect(came.get(delivery, 0) > 0, "said to have arrived, and never came", delivery)
+    for delivery, times in came.items():
+        verdict.expect(times <= tried[delivery], "came oftener than it was tried", delivery, times, tried[delivery])
+    verdict.compared["deliveries"] += len(planned)
+    verdict.compared["deliveries that came"] += sum(came.values())
+    verdict.compared["deliveries unknown"] += len(facts["notify.DeliveryUnknown"])

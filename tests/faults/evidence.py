@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,8 +66,8 @@ class Record(NamedTuple):
 @dataclass
 class Evidence:
     """`subscriptions`: service → types heard (`owner.*`: all of them). `views`: (service, view) → its rows, the columns
-    that are compared, as text; `ledger`: event id → its JSON text. `told`: the lines of the load's logs. `rested_at`:
-    when nothing was due.
+    that are compared, as text; `ledger`: event id → its JSON text. `told`: the lines of the load's logs. `came`:
+    delivery id → how often it came to the world outside. `rested_at`: when nothing was due.
     """
 
     journals: dict[str, list[Row]] = field(default_factory=dict)
@@ -76,13 +77,18 @@ class Evidence:
     views: dict[tuple[str, str], list[tuple[str, ...]]] = field(default_factory=dict)
     ledger: dict[str, str] = field(default_factory=dict)
     told: list[dict[str, Any]] = field(default_factory=list)
+    came: Counter[str] = field(default_factory=Counter)
     rested_at: datetime | None = None
 
 
 async def read(
-    platform: Platform, logs: Iterable[Path], views: Mapping[tuple[str, str], Sequence[str]], rested_at: datetime
+    platform: Platform,
+    logs: Iterable[Path],
+    views: Mapping[tuple[str, str], Sequence[str]],
+    rested_at: datetime,
+    came: Callable[[], Counter[str]],
 ) -> Evidence:
-    """`views`: which columns of which view are compared."""
+    """`views`: which columns of which view are compared. `came`: how often each delivery came to the world outside."""
     found = Evidence(rested_at=rested_at)
     for name in platform.services:
         connection = await asyncpg.connect(platform.database(name).url, command_timeout=READ_SECONDS_MAX)
@@ -93,6 +99,7 @@ async def read(
         found.topics[name] = await read_topic(platform.kafka.bootstrap, TOPIC + name)
     for log in logs:
         found.told += [json.loads(line) for line in log.read_text().splitlines()]
+    found.came = came()
     return found
 
 

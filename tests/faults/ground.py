@@ -5,8 +5,13 @@ Each says why it is not to be had where it is not: without root, without `iptabl
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import os
 import shutil
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +29,10 @@ TOOL_SECONDS_MAX = 10
 LOSS = 0.25
 CLOCK_CACHE_SECONDS = 1
 SHRINKS_MAX = 20
+CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS = 0x8914
+IFF_UP, IFF_RUNNING = 0x1, 0x40
+PROBE_BYTES = 1024 * 1024
 FAKETIME = "faketime/libfaketimeMT.so.1"
 
 
@@ -50,12 +59,25 @@ class Disk:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """Not a byte more can be written."""
+        """Not a byte more can be written, which is tried."""
         self._shrink()
         try:
+            self._expect_full()
             yield
         finally:
             _run("mount", "-o", f"remount,size={ROOM}", self)
+
+    def _expect_full(self) -> None:
+        probe = self.place / "probe"
+        try:
+            probe.write_bytes(b"0" * PROBE_BYTES)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        else:
+            raise AssertionError(f"{self.place} is not full")
+        finally:
+            probe.unlink(missing_ok=True)
 
     def _shrink(self) -> None:
         """The part writes on: what was measured may be too small by the time it is to hold."""
@@ -71,11 +93,27 @@ class Disk:
 
 
 class Network:
-    """The way between services and broker, by the broker's port."""
+    """The way between services and broker, by the broker's port, in a network namespace of their own."""
 
     lacking = None if os.geteuid() == 0 and shutil.which("iptables") else "needs root and iptables"
 
+    @classmethod
+    @contextmanager
+    def own(cls) -> Iterator[None]:
+        """This thread, and all that it starts, has a network that nobody else is on: a loopback, and rules for it."""
+        if cls.lacking is not None:
+            yield
+            return
+        with Path("/proc/thread-self/ns/net").open() as before:
+            _call("unshare", CLONE_NEWNET)
+            try:
+                _bring_up_loopback()
+                yield
+            finally:
+                _call("setns", before.fileno(), CLONE_NEWNET)
+
     def __init__(self, port: int) -> None:
+        self._port = port
         self._rules = [("INPUT", "-i", "lo", "-p", "tcp", way, str(port)) for way in ("--dport", "--sport")]
 
     @contextmanager
@@ -95,9 +133,17 @@ class Network:
             for chain, *match in self._rules:
                 _run("iptables", "-w", "-I", chain, *match, *what)
             yield
+            dropped = self._dropped()
+            assert dropped > 0, "no packet met the filter"
         finally:
             for chain, *match in self._rules:
                 _run("iptables", "-w", "-D", chain, *match, *what)
+
+    def _dropped(self) -> int:
+        """How many packets the rules of this port have dropped so far."""
+        told = _run("iptables", "-w", "-L", "INPUT", "-nvx").splitlines()
+        rules = [line.split() for line in told if "DROP" in line and f"pt:{self._port}" in line]
+        return sum(int(packets) for packets, *_ in rules)
 
 
 class Clock:
@@ -155,8 +201,22 @@ def _environment(part: Part, more: dict[str, str]) -> Iterator[None]:
             del theirs[name]
 
 
-def _run(*argv: str | os.PathLike[str]) -> None:
+def _call(name: str, *arguments: int) -> None:
+    """A function of the C library, which Python has since 3.12."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+def _bring_up_loopback() -> None:
+    flags = struct.pack("16sH14x", b"lo", IFF_UP | IFF_RUNNING)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_:
+        fcntl.ioctl(any_, SIOCSIFFLAGS, flags)
+
+
+def _run(*argv: str | os.PathLike[str]) -> str:
+    """What it said."""
     words: Sequence[str] = [os.fspath(word) for word in argv]
     done = subprocess.run(words, capture_output=True, text=True, timeout=TOOL_SECONDS_MAX, check=False)
     if done.returncode:
         raise OSError(f"{' '.join(words)}: {done.stdout}{done.stderr}")
+    return done.stdout

@@ -1,4 +1,7 @@
-"""Faults on a running platform: what is harmed, by chance, and what it takes until the part answers again."""
+"""Faults on a running platform: what is harmed, by chance, and what it takes until the part answers again.
+
+Each shows that it did harm: a fault that nobody felt proves nothing, and raises DidNotBite.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,16 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import asyncpg
+import httpx
+import psutil
 
 from infra.local import Platform, processes
 from infra.local.parts import Part
+from infra.local.services import Service
 from tests.faults.ground import Clock, Disk, Ground, Network
 
 ASK_SECONDS_MAX = 10.0
@@ -23,6 +31,9 @@ OUTAGE_SECONDS = 12.0
 LOSS_SECONDS = 8.0
 JUMP_SECONDS = 6.0
 JUMP = 2 * 60 * 60
+JUMP_SEEN_WITHIN_S = 10.0
+STOPPED_WITHIN_S = 2.0
+POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,10 @@ class Harm:
         return f"{self.kind}: {self.part} (process {self.pid}), ready again after {self.seconds:.1f} s"
 
 
+class DidNotBite(AssertionError):
+    """A fault was done, and what it was to do did not come about."""
+
+
 Fault = Callable[[Site, random.Random], Awaitable[tuple[str, int]]]
 
 
@@ -69,7 +84,7 @@ async def stop_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
     """An "immediate" stop: no checkpoint, sessions thrown out; it recovers from its log at the next start."""
     part, pid = site.platform.postgres, await _signal(site.platform.postgres, signal.SIGQUIT)
     await asyncio.to_thread(processes.wait_gone, _recorded(part), ASK_SECONDS_MAX)
-    await _again(part)
+    await _another(part, pid)
     return part.name, pid
 
 
@@ -79,12 +94,15 @@ async def end_connections(site: Site, chance: random.Random) -> tuple[str, int]:
     admin = await asyncpg.connect(site.platform.postgres.admin_url, command_timeout=ASK_SECONDS_MAX)
     try:
         ended = await admin.fetch(
-            "select pid, pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid % 2 = $2",
+            "select pg_terminate_backend(pid) as ended from ("
+            " select pid, row_number() over (order by pid) % 2 as half from pg_stat_activity where datname = $1) c"
+            " where half = $2",
             f"baton_{name}",
             chance.randrange(2),
         )
     finally:
         await admin.close()
+    _expect(any(row["ended"] for row in ended), f"no connection of {name} was ended")
     return f"{len(ended)} connections of {name}", 0
 
 
@@ -126,13 +144,14 @@ async def _kill(part: Part) -> tuple[str, int]:
     pid = await asyncio.to_thread(part.kill)
     if pid is None:
         raise AssertionError(_died(part))
-    await _again(part)
+    await _another(part, pid)
     return part.name, pid
 
 
 async def _pause(part: Part) -> tuple[str, int]:
     pid = await _signal(part, signal.SIGSTOP)
     try:
+        await _until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, STOPPED_WITHIN_S, "it runs on")
         await asyncio.sleep(OUTAGE_SECONDS)
     finally:
         await _signal(part, signal.SIGCONT)
@@ -159,11 +178,60 @@ async def _jump(site: Site, part: Part, chance: random.Random) -> tuple[str, int
     await all_ready(site.platform)
     clock.set(by)
     try:
+        if isinstance(part, Service):
+            await _until(lambda: _off(_service_time(part), by), JUMP_SEEN_WITHIN_S, "its clock is right")
+        else:
+            await _until(lambda: _off(_postgres_time(site), by), JUMP_SEEN_WITHIN_S, "its clock is right")
         await asyncio.sleep(JUMP_SECONDS)
     finally:
         clock.set(0)
     await asyncio.to_thread(part.wait_ready)
     return f"{part.name} by {by:+d} s", part.pid or 0
+
+
+async def _another(part: Part, killed: int) -> None:
+    """Another process takes its place."""
+    _expect(not psutil.pid_exists(killed) or processes.started_at(killed) is None, f"{part.name} lives on")
+    await _again(part)
+    _expect(part.pid not in (None, killed), f"{part.name} was not started anew")
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise DidNotBite(otherwise)
+
+
+async def _until(bites: Callable[[], bool], within_s: float, otherwise: str) -> None:
+    until = time.monotonic() + within_s
+    while not await asyncio.to_thread(bites):
+        _expect(time.monotonic() < until, otherwise)
+        await asyncio.sleep(POLL_S)
+
+
+def _off(time_there: datetime | None, by: int) -> bool:
+    """Whether it is about so far from the truth; one that does not answer has not shown it yet."""
+    return time_there is not None and abs((time_there - datetime.now(UTC)).total_seconds() - by) < JUMP / 2
+
+
+def _service_time(part: Service) -> datetime | None:
+    """As its answers are dated."""
+    try:
+        answer = httpx.get(f"{part.url}/healthz", timeout=ASK_SECONDS_MAX, trust_env=False)
+    except httpx.TransportError:
+        return None
+    return parsedate_to_datetime(answer.headers["date"])
+
+
+def _postgres_time(site: Site) -> datetime | None:
+    async def ask() -> datetime:
+        admin = await asyncpg.connect(site.platform.postgres.admin_url, timeout=ASK_SECONDS_MAX)
+        try:
+            found: datetime = await admin.fetchval("select clock_timestamp()")
+            return found
+        finally:
+            await admin.close()
+
+    return asyncio.run(ask())
 
 
 async def _again(part: Part) -> None:

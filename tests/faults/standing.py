@@ -17,6 +17,7 @@ from infra.local import Platform
 from infra.local.doors import Doors, open_doors
 from infra.local.rest import OPERATOR as OPS
 from infra.local.rest import positions, run_on, wait_rest
+from tests.faults.abroad import Abroad
 from tests.faults.checker import SHOWN_VIEWS, Verdict, check
 from tests.faults.evidence import newest_entry, read
 from tests.faults.ground import Ground
@@ -27,6 +28,8 @@ PROJECT = Path(__file__).parents[2]
 REST_SECONDS_MAX = 600.0
 """Enough for what 300 faults leave behind."""
 RETRIES_AT_ONCE = 16
+CHOSEN = (("prod-1", "email"), ("purch-1", "webhook"), ("pd-1", "email"), ("pd-1", "webhook"))
+"""Who is told outside of the platform as well, and how."""
 LIMIT_MIN = 1
 """Limits and rungs are as short as they can be, so that timers fire while parts die."""
 
@@ -38,6 +41,7 @@ class Standing:
     platform: Platform
     folder: Path
     ground: Ground
+    abroad: Abroad
     logs: list[Path] = field(default_factory=list)
 
     @property
@@ -57,6 +61,10 @@ class Standing:
                     asked = Ask(call.service, call.path, OPERATOR, body, f"rulebook-{number}-{nth}")
                     assert await clients.ask(asked) is not None, f"refused: {call}"
                 await asyncio.to_thread(self._rest)
+            for person, channel in CHOSEN:
+                address = self.abroad.hook if channel == "webhook" else f"{person}@example.org"
+                path = f"/v1/channels/{channel}"
+                assert await clients.ask(Ask("notify", path, person, {"address": address}, f"{person}-{channel}"))
 
     async def run_on(self) -> None:
         """Let the clocks run that `settle` stopped."""
@@ -78,7 +86,7 @@ class Standing:
         newest = [await newest_entry(self.platform.database(name).url) for name in self.platform.services]
         rested_at = await asyncio.to_thread(self._rest_at_an_instant, max(newest))
         columns = {view: each.columns for view, each in SHOWN_VIEWS.items()}
-        return check(await read(self.platform, self.logs, columns, rested_at))
+        return check(await read(self.platform, self.logs, columns, rested_at, self.abroad.came))
 
     async def baton(self, *words: str) -> str:
         """What `baton` prints."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import uuid5
 
 import pytest
 
 from tests.faults.checker import EXAMPLES_MAX, Verdict, check
 from tests.faults.evidence import Row
-from tests.faults.world import START, World, flawless
+from tests.faults.world import DELIVERY, SPACE, START, World, flawless
 
 Plant = Callable[[World], None]
 
@@ -112,7 +113,7 @@ def double_an_entry(world: World) -> None:
 
 def double_a_reaction(world: World) -> None:
     """The same cause, another command: every journal and topic agrees about it."""
-    (posted,) = (row for row in world.evidence.journals["notify"] if row.decided)
+    (posted,) = (row for row in world.evidence.journals["notify"] if row.type == "notify.MessagePosted")
     cause = next(row for row in world.evidence.journals["tasks"] if row.id == posted.causation_id)
     world.decide(posted.actor, (posted.type, json.loads(posted.data)), cause=cause)
 
@@ -169,6 +170,22 @@ def park_something(world: World) -> None:
     world.evidence.parked["tasks"] = ["reaction: it raised"]
 
 
+def forget_to_send(world: World) -> None:
+    world.decide("notify/by-webhook", ("notify.DeliveryPlanned", {"delivery": str(uuid5(SPACE, "another"))}))
+
+
+def say_that_it_arrived(world: World) -> None:
+    del world.evidence.came[DELIVERY]
+
+
+def send_twice(world: World) -> None:
+    world.evidence.came[DELIVERY] = 2
+
+
+def send_what_nobody_planned(world: World) -> None:
+    world.evidence.came[str(uuid5(SPACE, "another"))] = 1
+
+
 def miss_a_breach(world: World) -> None:
     due = {"clock": "x", "step": "answer", "due_at": (START + timedelta(hours=1)).isoformat()}
     world.evidence.journals["sla"], world.evidence.topics["sla"] = [], []
@@ -198,6 +215,10 @@ PLANTS: dict[Plant, str] = {
     decide_what_was_refused: "decided, and nobody was told",
     change_what_was_heard: "published and not heard",
     park_something: "something is parked",
+    forget_to_send: "an effect is missing",
+    say_that_it_arrived: "said to have arrived, and never came",
+    send_twice: "came oftener than it was tried",
+    send_what_nobody_planned: "came oftener than it was tried",
     miss_a_breach: "a breach is missing or doubled",
 }
 

@@ -18,6 +18,7 @@ HEARS = {
     "audit": ["directory.*", "gateway.*", "tasks.*", "notify.*"],
 }
 CASE = uuid5(SPACE, "case")
+DELIVERY = str(uuid5(SPACE, "delivery"))
 
 
 class World:
@@ -85,7 +86,7 @@ class World:
 
 
 def flawless() -> World:
-    """A request from outside becomes a case, an agent hands it over, the contact is told."""
+    """A request from outside becomes a case, an agent hands it over, the contact is told; a mail leaves."""
     world = World()
     contact = {"department": "production", "person": "prod-1", "counterpart": "*"}
     world.tell(world.decide("ops-1", ("directory.ContactNamed", contact), subject=uuid5(SPACE, "directory")), "a")
@@ -97,10 +98,14 @@ def flawless() -> World:
     formed = world.decide("svc-1", ("tasks.FormCompleted", {}), ("tasks.HandoffOffered", offered))
     world.tell(formed, "c")
     world.tell(formed, "c", facts=[], known=True)
+    world.decide("notify/by-email", ("notify.DeliveryPlanned", {"delivery": DELIVERY}))
+    world.decide("notify/courier", ("notify.DeliveryAttempted", {"delivery": DELIVERY, "attempt": 1}))
+    world.decide("notify/courier", ("notify.DeliveryArrived", {"delivery": DELIVERY, "attempt": 1}))
     cause = formed[-1]
     message = {"to": "prod-1", "cause": str(cause.id), "template": "handoff-offered"}
     world.decide("notify/tell-offered", ("notify.MessagePosted", message), cause=cause)
     evidence = world.evidence
+    evidence.came[DELIVERY] = 1
     evidence.ledger = {str(row.id): row.data.decode() for row in evidence.journals["audit"]}
     case = (str(CASE), "web-shop", "R1", "", "", "", "", "service")
     letter = (str(CASE), "", "prod-1", "handoff-offered", "", str(cause.id))

@@ -31,7 +31,7 @@ def state() -> Iterator[Path]:
 @pytest.mark.long
 def test_the_demo_comes_out_leaves_the_platform_up_and_goes_down(state: Path) -> None:
     baton = Verbs(state, ends_within_s=900.0)
-    told = baton("demo", "--json").told
+    told = baton("demo", "--traces", "--json").told
     assert told["legs_minutes"] == [30, 40, 30, 65, 5, 60]
     assert {verdict["source"]: verdict["ours"] for verdict in told["verdicts"]} == VERDICTS
     assert all(verdict["ours"] == verdict["theirs"] for verdict in told["verdicts"])
@@ -44,6 +44,8 @@ def test_the_demo_comes_out_leaves_the_platform_up_and_goes_down(state: Path) ->
     again = baton("demo", "--no-real-input", "--story", "complaint-unruled", "--json").told
     assert "rung 3 of the ladder is asked" in again["checks"], "on an empty state once more"
     assert "verdicts" not in again
+    assert baton("status", "--json").told["traces"], "the page that was up is there again"
+    assert "zipkin" in Platform.at(state).running()
     assert baton("down").code == 0
     assert Platform.at(state).running() == {}
 

@@ -21,6 +21,7 @@ from libs.events.listener import Listener
 from libs.events.publisher import Publisher
 from tests.engines import Stores
 from tests.integration.speakers import (
+    WITHIN_S,
     Hearer,
     Said,
     Whispered,
@@ -295,6 +296,53 @@ async def test_a_process_that_stands_by_knows_how_far_the_other_one_has_heard(wo
             taken_over = later.watermarks()[speaker.owner]
             assert taken_over.at is not None
             assert taken_over.at >= head.instant
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+async def test_a_watermark_goes_on_though_the_clock_of_the_database_jumped_after_it_was_written(
+    world: World, hours: int
+) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    async with running(speaker.publisher):
+        async with running(hearer.listener):
+            await speaker.say(uuid4(), Said(1))
+            await hearer.caught_up(speaker)
+            await until(lambda: _written(hearer))
+        await _execute(hearer, "update journal.watermarks set heard_at = heard_at + make_interval(hours => $1)", hours)
+        hearer.listener = hearer.new_listener()
+        async with running(hearer.listener):
+            await until(lambda: _leads(hearer.listener))
+            await speaker.say(uuid4(), Said(2))
+            await hearer.caught_up(speaker)
+            mark = hearer.listener.watermarks()[speaker.owner]
+            assert mark.position == await hearer.journal.position()
+            assert mark.silent_since is not None
+            assert 0 <= time.monotonic() - mark.silent_since < WITHIN_S
+            standby = hearer.new_listener()
+            async with running(standby):
+
+                async def known() -> bool:
+                    other = standby.watermarks()[speaker.owner].at
+                    return other is not None and mark.at is not None and other >= mark.at
+
+                await until(known)
+
+
+async def _execute(hearer: Hearer, statement: str, *arguments: object) -> None:
+    connection = await asyncpg.connect(hearer.database.url)
+    try:
+        await connection.execute(statement, *arguments)
+    finally:
+        await connection.close()
+
+
+async def _written(hearer: Hearer) -> bool:
+    connection = await asyncpg.connect(hearer.database.url)
+    try:
+        return bool(await connection.fetchval("select count(*) from journal.watermarks where at is not null"))
+    finally:
+        await connection.close()
 
 
 async def _leads(listener: Listener) -> bool:
