@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,14 @@ def _yaml(name: str) -> list[Event]:
 
 def _headed(event: Event, prefix: str) -> dict[str, str]:
     """The attributes as headers of the binary mode."""
-    attributes = {name: str(value) for name, value in event["ContextAttributes"].items()}
-    content_type = attributes.pop("datacontenttype")
+    attributes = {name: _text(value) for name, value in event["ContextAttributes"].items() if name != "Extensions"}
+    attributes |= event["ContextAttributes"].get("Extensions", {})
+    content_type = attributes.pop("datacontenttype", "application/json")
     return {**{f"{prefix}{name}": value for name, value in attributes.items()}, "content-type": content_type}
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _name(event: Event) -> str:
@@ -45,6 +51,7 @@ def _name(event: Event) -> str:
 def test_every_case_is_here() -> None:
     assert (len(HTTP), len(KAFKA)) == (HTTP_CASES, KAFKA_CASES)
     assert [len(_yaml(f"{version}_minimum.yaml")) for version in ("v1", "v03")] == [YAML_CASES, YAML_CASES]
+    assert [event.get("Mode") for event in (*_yaml("v1.yaml"), *_yaml("v03.yaml"))] == ["binary", "structured", None]
 
 
 @pytest.mark.parametrize("case", HTTP, ids=lambda case: case.name)
@@ -113,7 +120,23 @@ def test_a_minimal_event_is_taken_by_the_door_when_its_data_are_a_json_object_an
             cloudevents.read_structured(json.dumps(structured).encode())
 
 
-@pytest.mark.parametrize("event", _yaml("v03_minimum.yaml"), ids=_name)
+@pytest.mark.parametrize("event", _yaml("v1.yaml"), ids=lambda event: event["Mode"])
+def test_an_event_with_extensions_is_read_in_its_mode_and_the_kernel_hands_them_on(event: Event) -> None:
+    told, data = event["ContextAttributes"], json.loads(event["Data"])
+    headers = _headed(event, "ce-")
+    if event["Mode"] == "binary":
+        assert cloudevents.mode_of(headers["content-type"]) == "binary"
+        read = cloudevents.read_binary_http(headers, event["Data"].encode())
+    else:
+        names = {name: _text(value) for name, value in told.items() if name != "Extensions"}
+        read = cloudevents.read_structured(json.dumps({**names, **told["Extensions"], "data": data}).encode())
+    assert (read.id, read.type, read.source, read.time) == (told["id"], told["type"], told["source"], told["time"])
+    assert read.data == data
+    on_kafka = [(name, value.encode()) for name, value in _headed(event, "ce_").items()]
+    assert wire.foreign(wire.envelope(on_kafka, event["Data"].encode())).extensions == told["Extensions"]
+
+
+@pytest.mark.parametrize("event", [*_yaml("v03_minimum.yaml"), *_yaml("v03.yaml")], ids=_name)
 def test_an_event_of_an_older_specification_is_refused_by_name(event: Event) -> None:
     headers = [(name, value.encode()) for name, value in _headed(event, "ce_").items()]
     with pytest.raises(Undecodable, match="ce_specversion"):
