@@ -28,7 +28,7 @@ PROJECT = Path(__file__).parents[2]
 REST_SECONDS_MAX = 600.0
 """Enough for what 300 faults leave behind."""
 RETRIES_AT_ONCE = 16
-CHOSEN = (("prod-1", "email"), ("purch-1", "webhook"), ("pd-1", "email"), ("pd-1", "webhook"))
+CHOSEN = (("prod-1", "email"), ("purch-1", "webhook"))
 """Who is told outside of the platform as well, and how."""
 LIMIT_MIN = 1
 """Limits and rungs are as short as they can be, so that timers fire while parts die."""
