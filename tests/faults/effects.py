@@ -30,6 +30,8 @@ ONCE: dict[str, Callable[[Row, Data], Hashable]] = {
     "goals.KpiMeasured": lambda row, data: (data["kpi"], data["evidence"]),
 }
 """Of these facts there is one each of this name, whatever died meanwhile."""
+OF_AN_ATTEMPT = {f"notify.Delivery{what}" for what in ("Attempted", "Arrived", "Failed", "Unknown")}
+"""Not of a reaction: at its deadline an attempt is unknown, and what came of it may be told after that all the same."""
 
 
 def effects(evidence: Evidence, verdict: Verdict) -> None:
@@ -55,7 +57,7 @@ def _one_command_per_cause(evidence: Evidence, verdict: Verdict) -> None:
     for name, rows in evidence.journals.items():
         asked: dict[tuple[UUID, str, UUID], set[UUID]] = defaultdict(set)
         for row in rows:
-            if row.decided and row.causation_id is not None:
+            if row.decided and row.causation_id is not None and row.type not in OF_AN_ATTEMPT:
                 asked[row.causation_id, row.actor, row.stream].add(row.command_id)
         verdict.compared["reactions"] += len(asked)
         for (cause, actor, _), commands in asked.items():
