@@ -120,7 +120,7 @@ class Timekeeper:
             return False
         done = min(await self._reactor.position(), await self._projector.position())
         self._unsettled = {about: position for about, position in self._unsettled.items() if position > done}
-        if len(self._fired) > UNSETTLED_MAX:
+        if sum(position > done for position in self._fired.values()) > UNSETTLED_MAX:
             return False
         found = []
         for timer in self._service.timers:

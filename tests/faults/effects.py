@@ -30,8 +30,8 @@ ONCE: dict[str, Callable[[Row, Data], Hashable]] = {
     "goals.KpiMeasured": lambda row, data: (data["kpi"], data["evidence"]),
 }
 """Of these facts there is one each of this name, whatever died meanwhile."""
-OF_AN_ATTEMPT = {f"notify.Delivery{what}" for what in ("Attempted", "Arrived", "Failed", "Unknown")}
-"""Not of a reaction: at its deadline an attempt is unknown, and what came of it may be told after that all the same."""
+NO_LAST_WORD = "notify.DeliveryUnknown"
+"""At its deadline an attempt is unknown, and what came of it may be told after that all the same."""
 
 
 def effects(evidence: Evidence, verdict: Verdict) -> None:
@@ -57,7 +57,7 @@ def _one_command_per_cause(evidence: Evidence, verdict: Verdict) -> None:
     for name, rows in evidence.journals.items():
         asked: dict[tuple[UUID, str, UUID], set[UUID]] = defaultdict(set)
         for row in rows:
-            if row.decided and row.causation_id is not None and row.type not in OF_AN_ATTEMPT:
+            if row.decided and row.causation_id is not None and row.type != NO_LAST_WORD:
                 asked[row.causation_id, row.actor, row.stream].add(row.command_id)
         verdict.compared["reactions"] += len(asked)
         for (cause, actor, _), commands in asked.items():
@@ -127,16 +127,24 @@ def _messages(facts: Mapping[str, list[tuple[Row, Data]]], verdict: Verdict) -> 
 
 
 def _deliveries(facts: Mapping[str, list[tuple[Row, Data]]], came: Mapping[str, int], verdict: Verdict) -> None:
-    """What was to go out was tried; what is said to have arrived came; nothing came that was not tried, nor oftener."""
+    """What was to go out was tried, and every attempt has an outcome; what is said to have arrived came, as often; and
+    nothing came that is not on record as arrived or unknown.
+    """
     planned = {data["delivery"] for _, data in facts["notify.DeliveryPlanned"]}
-    tried = Counter(data["delivery"] for _, data in facts["notify.DeliveryAttempted"])
-    arrived = {data["delivery"] for _, data in facts["notify.DeliveryArrived"]}
-    for delivery in planned:
-        verdict.expect(tried[delivery] > 0, "an effect is missing", "attempt at", delivery)
-    for delivery in arrived:
-        verdict.expect(came.get(delivery, 0) > 0, "said to have arrived, and never came", delivery)
-    for delivery, times in came.items():
-        verdict.expect(times <= tried[delivery], "came oftener than it was tried", delivery, times, tried[delivery])
+    tried, arrived, failed, unknown = (
+        {(data["delivery"], data["attempt"]) for _, data in facts[f"notify.Delivery{what}"]}
+        for what in ("Attempted", "Arrived", "Failed", "Unknown")
+    )
+    for delivery in planned - {delivery for delivery, _ in tried}:
+        verdict.expect(False, "an effect is missing", "attempt at", delivery)
+    for attempt in tried - arrived - failed - unknown:
+        verdict.expect(False, "an effect is missing", "outcome of", *attempt)
+    least = Counter(delivery for delivery, _ in arrived)
+    most = Counter(delivery for delivery, _ in arrived | unknown)
+    for delivery in most.keys() | came.keys():
+        times = came.get(delivery, 0)
+        verdict.expect(times >= least[delivery], "said to have arrived, and never came", delivery, times)
+        verdict.expect(times <= most[delivery], "came oftener than is on record", delivery, times, most[delivery])
     verdict.compared["deliveries"] += len(planned)
     verdict.compared["deliveries that came"] += sum(came.values())
     verdict.compared["deliveries unknown"] += len(facts["notify.DeliveryUnknown"])

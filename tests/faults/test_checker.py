@@ -34,6 +34,17 @@ def test_a_record_of_a_clock_ahead_is_parked_before_it_is_taken_and_released_by_
     assert not verdict.violations, str(verdict)
 
 
+def test_what_is_unknown_by_its_deadline_may_have_come_and_may_be_told_of_later() -> None:
+    world = flawless()
+    (attempt,) = world.decide("notify/email", ("notify.DeliveryAttempted", {"delivery": DELIVERY, "attempt": 2}))
+    for outcome in ("notify.DeliveryUnknown", "notify.DeliveryArrived"):
+        world.decide("notify/email", (outcome, {"delivery": DELIVERY, "attempt": 2}), cause=attempt)
+    world.evidence.came[DELIVERY] = 2
+    world.evidence.ledger = {str(row.id): row.data.decode() for row in world.evidence.journals["audit"]}
+    verdict = check(world.evidence)
+    assert not verdict.violations, str(verdict)
+
+
 def recorded_ahead(world: World, row: Row) -> None:
     """The last decision of a service whose clock is two hours ahead; the audit takes it when it has got there too."""
     evidence, ahead = world.evidence, START + timedelta(hours=2)
@@ -174,6 +185,17 @@ def forget_to_send(world: World) -> None:
     world.decide("notify/by-webhook", ("notify.DeliveryPlanned", {"delivery": str(uuid5(SPACE, "another"))}))
 
 
+def forget_what_came_of_it(world: World) -> None:
+    world.decide("notify/email", ("notify.DeliveryAttempted", {"delivery": DELIVERY, "attempt": 2}))
+
+
+def send_again_after_it_failed(world: World) -> None:
+    """Once too often: the attempt that failed never left, and the other one is on record as arrived."""
+    world.decide("notify/email", ("notify.DeliveryAttempted", {"delivery": DELIVERY, "attempt": 2}))
+    world.decide("notify/email", ("notify.DeliveryFailed", {"delivery": DELIVERY, "attempt": 2}))
+    world.evidence.came[DELIVERY] = 2
+
+
 def say_that_it_arrived(world: World) -> None:
     del world.evidence.came[DELIVERY]
 
@@ -216,9 +238,11 @@ PLANTS: dict[Plant, str] = {
     change_what_was_heard: "published and not heard",
     park_something: "something is parked",
     forget_to_send: "an effect is missing",
+    forget_what_came_of_it: "an effect is missing",
+    send_again_after_it_failed: "came oftener than is on record",
     say_that_it_arrived: "said to have arrived, and never came",
-    send_twice: "came oftener than it was tried",
-    send_what_nobody_planned: "came oftener than it was tried",
+    send_twice: "came oftener than is on record",
+    send_what_nobody_planned: "came oftener than is on record",
     miss_a_breach: "a breach is missing or doubled",
 }
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from infra.local.databases import Database
+from libs.events import timekeeper
 from libs.events.entries import Entry, Fact, new_id
 from libs.events.heads import Watermark
 from libs.events.service import Service
@@ -226,6 +227,22 @@ async def test_what_falls_due_by_what_fired_waits_until_that_was_reacted_to(data
         await it.settle()
         assert not await it.timekeeper.step()
         assert it.timekeeper.stuck == {}
+
+
+async def test_more_that_fired_than_may_be_unsettled_holds_the_rest_back_only_until_it_is_settled(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timekeeper, "BATCH_ROWS_MAX", 2)
+    monkeypatch.setattr(timekeeper, "UNSETTLED_MAX", 1)
+    async with errands(database) as service:
+        for _ in range(5):
+            await service.ask(GiveErrand(errand=new_id(), to="ann", due_in_s=-1))
+        await service.settle()
+        assert await service.timekeeper.step()
+        assert not await service.timekeeper.step(), "what fired is not settled yet"
+        assert len(await forgotten(service)) == 2
+        async with service.working():
+            await until(lambda: _count(service, 5), "all have fired")
 
 
 async def _count(service: Errands, count: int) -> bool:
