@@ -14,6 +14,8 @@ ANY = -1
 """Expected version of an append that needs no state."""
 FACTS_MAX = 100
 """Facts of one append. sql/0005_note.sql relies on it."""
+UNKNOWN_DIGEST = bytes(16)
+"""Of a command whose facts were taken back from the topic: what it said is not known. See sql/0027_recover.sql."""
 DATA_BYTES_MAX = 512 * 1024
 """Size of one fact; Kafka takes records up to 1 MiB, headers included."""
 

@@ -140,13 +140,13 @@ class Courier:
         if due.row.attempt > ATTEMPTS_MAX:
             self._set_aside(due, f"attempt {due.row.attempt} is one too many; its service must end it")
             return
-        began_s, attempt_id, cause = time.monotonic(), new_id(), await self._entry(due.since)
+        began_s, attempt_id, cause = time.monotonic(), new_id(), await self._journal.entry(due.since)
         with following(_tracer, f"send {due.effect.name}", cause.traceparent):
             deadline = await self._machine_now() + timedelta(seconds=due.effect.deadline_s)
             answer = await self._start(due, due.effect.start(due.row, deadline), attempt_id, cause)
             if answer is not None:
                 end_s, position = began_s + due.effect.deadline_s, answer.position
-                attempt = await _patiently(lambda: self._entry(position), end_s)
+                attempt = await _patiently(lambda: self._journal.entry(position), end_s)
                 outcome = await self._send(due, attempt, began_s + due.effect.deadline_s * SENDING_SHARE)
                 await self._record(due, outcome, attempt, end_s)
 
@@ -206,7 +206,7 @@ class Courier:
     async def _give_up(self, late: Delivery) -> bool:
         """Nobody said by the deadline what came of the attempt, and nobody will send it again by himself."""
         reason = f"no outcome was recorded by {late.row.deadline.isoformat()}"
-        command, cause = late.effect.unknown(late.row, reason), await self._entry(late.since)
+        command, cause = late.effect.unknown(late.row, reason), await self._journal.entry(late.since)
         try:
             answer = await self._ask(late, command, new_id(), cause, expected=late.row.stream_version)
         except VersionConflict:
@@ -223,10 +223,6 @@ class Courier:
     ) -> Answer:
         actor, at = f"{self._service.name}/{of.effect.name}", (await self._clock.read()).now
         return await self._handler.ask(Request(command, of.tenant, actor, command_id, at, cause, expected))
-
-    async def _entry(self, position: int) -> Entry:
-        (entry,) = await self._journal.read(position - 1, 1)
-        return entry
 
     async def _machine_now(self) -> datetime:
         now: datetime = await self._pool.fetchval("select clock_timestamp()")

@@ -14,10 +14,11 @@ from uuid import UUID
 import msgspec
 from opentelemetry import trace
 
+from libs.events.appends import UNKNOWN_DIGEST
 from libs.events.deciding import Asked, Command, Handle
 from libs.events.entries import Entry, Fact, derived_id, stream_id
 from libs.events.errors import CommandReused, VersionConflict
-from libs.events.journal import Append, Journal, Loaded
+from libs.events.journal import Append, Journal
 from libs.events.looking import DatabaseLooks
 from libs.events.service import Service
 from libs.events.tracing import link_current, traceparent
@@ -69,15 +70,8 @@ class Handler:
         self._last_position = 0
         self._queues: OrderedDict[UUID, asyncio.Lock] = OrderedDict()
 
-    async def load(self, requests: Sequence[Request]) -> list[Loaded | None]:
-        """What is on record about each, in one round trip, for `ask`; None where that is much."""
-        return await self._journal.load_many([(self.stream_of(request), request.command_id) for request in requests])
-
-    async def ask(self, request: Request, loaded: Loaded | None = None) -> Answer:
-        """The answer; raises Refusal, VersionConflict, CommandReused or Unavailable. Asking again changes nothing.
-
-        `loaded`: what `load` found a moment ago; it spares the first attempt a round trip.
-        """
+    async def ask(self, request: Request) -> Answer:
+        """The answer; raises Refusal, VersionConflict, CommandReused or Unavailable. Asking again changes nothing."""
         handle = self._handles[type(request.command)]
         digest = digest_of(request.command)
         stream = self.stream_of(request)
@@ -87,9 +81,8 @@ class Handler:
                 for attempt in range(1, ATTEMPTS_MAX + 1):
                     span.set_attribute("baton.attempt", attempt)
                     try:
-                        return await self._once(handle, stream, digest, request, loaded)
+                        return await self._once(handle, stream, digest, request)
                     except VersionConflict:
-                        loaded = None
                         if attempt == ATTEMPTS_MAX or request.expected is not None:
                             raise
         raise AssertionError("the last attempt either returned or raised")
@@ -98,10 +91,8 @@ class Handler:
         handle = self._handles[type(request.command)]
         return stream_id(request.tenant, self._service.name, handle.decider.category, handle.key(request.command))
 
-    async def _once(
-        self, handle: Handle[Any, Any], stream: UUID, digest: bytes, request: Request, loaded: Loaded | None
-    ) -> Answer:
-        known, entries = loaded or await self._journal.load(stream, request.command_id)
+    async def _once(self, handle: Handle[Any, Any], stream: UUID, digest: bytes, request: Request) -> Answer:
+        known, entries = await self._journal.load(stream, request.command_id)
         if known:
             return await self._first_result(digest, stream, request)
         version = entries[-1].version if entries else 0
@@ -131,7 +122,7 @@ class Handler:
     async def _first_result(self, digest: bytes, stream: UUID, request: Request) -> Answer:
         """What the command got when it was accepted; raises CommandReused when it had another payload then."""
         found = await self._journal.find(request.command_id)
-        if found is None or found[1] != digest:
+        if found is None or found[1] not in (digest, UNKNOWN_DIGEST):
             raise CommandReused(request.command_id)
         appended = found[0]
         return Answer(position=appended.position, stream=stream, version=appended.version, facts=(), known=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from libs.events.line import (
     until_answered,
 )
 from libs.events.pools import Pool, open_pool
+from libs.events.together import Together
 from libs.events.wake import Wake
 from libs.events.writer import QUEUE_MAX, Writer
 
@@ -32,7 +33,7 @@ READERS_MAX = 4
 READ_ENTRIES_MAX = 10_000
 STREAM_ENTRIES_MAX = 50_000
 LOADED_ENTRIES_MAX = 100
-"""Of each stream, when many are loaded together."""
+"""Of each stream, when many are loaded together; a longer one is then loaded alone."""
 Loaded = tuple[bool, list[Entry]]
 _log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Journal:
             Line(dsn, f"{name}-{what}") for what in ("writer", "hear", "head")
         )
         self._writer = Writer(self._writing, self.wake, queue_max)
+        self._loads, self._entries = Together(self._load), Together(self._at)
         self._tasks = [asyncio.create_task(self._writer.run(), name=f"{name}-writer")]
         self._tasks.append(asyncio.create_task(self.wake.run(), name=f"{name}-wake"))
         for task in self._tasks:
@@ -183,26 +185,12 @@ class Journal:
 
     async def load(self, stream: UUID, command_id: UUID) -> Loaded:
         """(whether the command was accepted before, the stream's entries), in one round trip; then see `find`."""
-        first = derived_id(command_id, "0")
-        rows = await self._fetch(_LOAD, stream, first, STREAM_ENTRIES_MAX + 1)
-        _check_stream(stream, rows)
-        return _loaded(stream, first, _entries(rows))
+        asked = stream, derived_id(command_id, "0")
+        return await self._loads.ask(asked) or await self._load_alone(*asked)
 
-    async def load_many(self, asked: Sequence[tuple[UUID, UUID]]) -> list[Loaded | None]:
-        """`load` for pairs of stream and command, in one round trip; None for more than LOADED_ENTRIES_MAX entries."""
-        firsts = [derived_id(command_id, "0") for _, command_id in asked]
-        found: list[list[Entry]] = [[] for _ in asked]
-        for row in await self._fetch(_LOAD_MANY, [stream for stream, _ in asked], firsts, LOADED_ENTRIES_MAX):
-            number, *columns = row
-            found[number - 1].append(Entry(*columns))
-        return [
-            _loaded(stream, first, entries) if len(entries) <= LOADED_ENTRIES_MAX else None
-            for (stream, _), first, entries in zip(asked, firsts, found, strict=True)
-        ]
-
-    async def at(self, positions: Collection[int]) -> dict[int, Entry]:
-        """The entries at these positions."""
-        return {entry.position: entry for entry in _entries(await self._fetch(_AT, list(positions)))}
+    async def entry(self, position: int) -> Entry:
+        """The entry at a position that was read or returned before."""
+        return await self._entries.ask(position)
 
     async def position(self) -> int:
         """The last position (0: empty), without the append lock."""
@@ -239,6 +227,28 @@ class Journal:
         (row,) = await self._fetch(_REACHED)
         instant: datetime = row["instant"]
         return instant
+
+    async def _load(self, asked: Sequence[tuple[UUID, UUID]]) -> list[Loaded | None]:
+        """For pairs of stream and first id; None for a stream of more than LOADED_ENTRIES_MAX entries among others."""
+        if len(asked) == 1:
+            return [await self._load_alone(*asked[0])]
+        found: list[list[Entry]] = [[] for _ in asked]
+        streams, firsts = zip(*asked, strict=True)
+        for number, *columns in await self._fetch(_LOAD_MANY, streams, firsts, LOADED_ENTRIES_MAX):
+            found[number - 1].append(Entry(*columns))
+        return [
+            _loaded(stream, first, entries) if len(entries) <= LOADED_ENTRIES_MAX else None
+            for (stream, first), entries in zip(asked, found, strict=True)
+        ]
+
+    async def _load_alone(self, stream: UUID, first: UUID) -> Loaded:
+        rows = await self._fetch(_LOAD, stream, first, STREAM_ENTRIES_MAX + 1)
+        _check_stream(stream, rows)
+        return _loaded(stream, first, _entries(rows))
+
+    async def _at(self, positions: Sequence[int]) -> list[Entry]:
+        entries = {entry.position: entry for entry in _entries(await self._fetch(_AT, list(positions)))}
+        return [entries[position] for position in positions]
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """Read with any connection of the pool; with the next one when that was lost."""

@@ -4,17 +4,21 @@ Deciders and reactions may do no I/O, and cannot say beforehand which rows they 
 the ladder names the rung …). So a look that misses stops the run, the row is fetched, and the pure function starts
 again with all that it asked for so far: it is pure, so this changes nothing. All rows are of one position. The span
 around it is linked to the facts that made these rows: on what information it decided can be seen in the trace.
+Questions of the same kind that are asked at the same time, as the reactor's are, go in one round trip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 
 from libs.events.folding import as_key
 from libs.events.projector import Projector
+from libs.events.tables import Table
+from libs.events.together import Together
 from libs.events.tracing import link_current
 from libs.events.views import LOOK_ROWS_MAX, Look, View
 
@@ -23,7 +27,16 @@ FRESH_WITHIN_S = 2.0
 # Of the entry that made the row what it is.
 _TRACEPARENT = "(select e.traceparent from journal.entries e where e.position = t.since_position) as traceparent"
 T = TypeVar("T")
-_Question = tuple[View[Any], tuple[str, ...], tuple[Any, ...], bool]
+_Kind = tuple[View[Any], tuple[str, ...], tuple[bool, ...]]
+_Asked = tuple[Any, ...]
+
+
+class _Question(NamedTuple):
+    """Rows of `view` whose `columns` equal `values`."""
+
+    view: View[Any]
+    columns: tuple[str, ...]
+    values: tuple[Any, ...]
 
 
 class _Missing(Exception):
@@ -39,11 +52,11 @@ class _Memory(Look):
         self.traceparents: list[str] = []
 
     def row(self, view: View[Any], key: Any) -> Any:
-        found = self._answer((view, view.key, as_key(view, key), True))
+        found = self._answer(_Question(view, view.key, as_key(view, key)))
         return found[0] if found else None
 
     def rows(self, view: View[Any], **equal: Any) -> tuple[Any, ...]:
-        return self._answer((view, tuple(equal), tuple(equal.values()), False))
+        return self._answer(_Question(view, tuple(equal), tuple(equal.values())))
 
     def _answer(self, question: _Question) -> tuple[Any, ...]:
         if question not in self.answers:
@@ -56,6 +69,7 @@ class DatabaseLooks:
 
     def __init__(self, projector: Projector, pool: asyncpg.Pool) -> None:
         self._projector, self._pool = projector, pool
+        self._asking: dict[_Kind, Together[_Asked, list[asyncpg.Record]]] = {}
 
     async def run(
         self, tenant: str, pure: Callable[[Look], T], position: int | None = None, after: int = 0
@@ -76,7 +90,7 @@ class DatabaseLooks:
                 elif not memory.answers:
                     await self._projector.wait(position, FRESH_WITHIN_S)
                 records = await self._fetch(tenant, missing.question, position)
-                table = self._projector.tables[missing.question[0]]
+                table = self._projector.tables[missing.question.view]
                 memory.answers[missing.question] = tuple(table.decode(record) for record in records)
                 memory.traceparents += [record["traceparent"] for record in records]
             else:
@@ -85,25 +99,38 @@ class DatabaseLooks:
         raise RuntimeError(f"a decision or reaction looked more than {LOOKS_MAX} times; narrow what it looks at")
 
     async def _fetch(self, tenant: str, question: _Question, position: int) -> list[asyncpg.Record]:
-        view, columns, values, _ = question
-        table = self._projector.tables[view]
-        given = dict(zip(columns, values, strict=True))
-        asked = ("tenant", *(name for name, value in given.items() if value is not None))
-        where = " and ".join(
-            (
-                *(f't."{name}" = ${i}::{table.sql_type(name)}' for i, name in enumerate(asked, start=1)),
-                *(f't."{name}" is null' for name, value in given.items() if value is None),
-            )
-        )
-        source = table.as_of(f"${len(asked) + 1}") if view.past else f"{table.name} t"
-        order = ", ".join(f't."{name}"' for name in view.key)
-        records = await self._pool.fetch(
-            f"select {table.select}, {_TRACEPARENT} from {source} where {where} order by {order} "
-            f"limit {LOOK_ROWS_MAX + 1}",
-            tenant,
-            *(value for value in values if value is not None),
-            *((position,) if view.past else ()),
-        )
+        view, columns, values = question
+        kind = view, columns, tuple(value is None for value in values)
+        if kind not in self._asking:
+            sql = _statement(self._projector.tables[view], columns, kind[2])
+            self._asking[kind] = Together(partial(self._fetch_many, sql))
+        given = (value for value in values if value is not None)
+        records = await self._asking[kind].ask((position, tenant, *given))
         if len(records) > LOOK_ROWS_MAX:
-            raise RuntimeError(f"view {view.name}: more than {LOOK_ROWS_MAX} rows match {given}; narrow the question")
+            wanted = dict(zip(columns, values, strict=True))
+            raise RuntimeError(f"view {view.name}: more than {LOOK_ROWS_MAX} rows match {wanted}; narrow the question")
         return records
+
+    async def _fetch_many(self, sql: str, asked: Sequence[_Asked]) -> list[list[asyncpg.Record]]:
+        found: list[list[asyncpg.Record]] = [[] for _ in asked]
+        for record in await self._pool.fetch(sql, *zip(*asked, strict=True)):
+            found[record[-1] - 1].append(record)
+        return found
+
+
+def _statement(table: Table[Any], columns: Sequence[str], nulls: Sequence[bool]) -> str:
+    """For arrays of positions, tenants and the values that are not null. A record ends with the number of the asker."""
+    null = dict(zip(columns, nulls, strict=True))
+    given = ["tenant", *(name for name in columns if not null[name])]
+    arrays = ", ".join(f"${i}::{table.sql_type(name)}[]" for i, name in enumerate(given, start=2))
+    named = ", ".join(f'"{name}"' for name in given)
+    where = " and ".join(
+        (*(f't."{name}" = k."{name}"' for name in given), *(f't."{name}" is null' for name in columns if null[name]))
+    )
+    source = table.as_of("k.at_position") if table.view.past else f"{table.name} t"
+    order = ", ".join(f't."{name}"' for name in table.view.key)
+    return (
+        f"select t.*, k.asker from unnest($1::bigint[], {arrays}) with ordinality k (at_position, {named}, asker) "
+        f"cross join lateral (select {table.select}, {_TRACEPARENT} from {source} where {where} "
+        f"limit {LOOK_ROWS_MAX + 1}) t order by k.asker, {order}"
+    )

@@ -23,6 +23,7 @@ from libs.events.journal import Journal
 from libs.events.leading import leading
 from libs.events.service import Service
 from libs.events.tables import Session, Table, table_of
+from libs.events.together import Together
 from libs.events.unreadable import Unreadable, keep, kept
 from libs.events.views import View
 
@@ -102,6 +103,7 @@ class Projector:
         self._decoder = Decoder(service.language, folded(service.views))
         self._pages = Ahead(journal.read, "position", BATCH_ENTRIES_MAX)
         self._moved = asyncio.Condition()
+        self._lowest = Together(self._fetch_lowest)
         self._position = 0
         self._places: dict[str, int] | None = None
         self.more = True
@@ -211,13 +213,16 @@ class Projector:
 
     async def position(self) -> int:
         """The position up to which every live view has been folded."""
+        return await self._lowest.ask(None)
+
+    async def _fetch_lowest(self, asked: Sequence[None]) -> list[int]:
         if not self.tables:
-            return await self._journal.position()
+            return [await self._journal.position()] * len(asked)
         names = [table.name for table in self.tables.values()]
         lowest: int | None = await self._pool.fetchval(
             "select min(position) from views.checkpoint where name = any($1)", names
         )
-        return lowest or 0
+        return [lowest or 0] * len(asked)
 
     async def wait(self, position: int, timeout_s: float) -> None:
         """Until every view has folded `position`; raises NotYet after `timeout_s`."""

@@ -147,7 +147,7 @@ class Reactor:
         """Run one parked reaction again, on what is known by now: what it lacked may have been made good since. One
         that was done in part goes on, on what was known then. Raises what it raises.
         """
-        (entry,) = await self._journal.read(position - 1, 1)
+        entry = await self._journal.entry(position)
         begun = await self._journal.find(derived_id(entry.id, name, "0")) is not None
         basis = entry.position if begun else None
         await self._react(self._reactions[name], self._decoder.decode(entry), basis=basis)

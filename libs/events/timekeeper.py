@@ -12,7 +12,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -23,7 +22,7 @@ from libs.events.clock import Clock, Reading
 from libs.events.due import DueRow, Firing, Limit, Mark, Marks, RowMark, command_id, first_of_each, mark_of
 from libs.events.errors import Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
-from libs.events.journal import Journal, Loaded
+from libs.events.journal import Journal
 from libs.events.leading import leading
 from libs.events.line import DATABASE_ERRORS
 from libs.events.projector import Projector
@@ -244,27 +243,18 @@ class Timekeeper:
 
     async def _fire_together(self, firings: Sequence[Firing]) -> int:
         """The position by which all that came of these is on record. No two are about the same thing at different
-        instants. They are loaded in one round trip and queue up for the journal in their order (those that look at
-        views may change places).
+        instants. They queue up for the journal in their order (those that look at views may change places).
         """
-        asked = [(firing, request) for firing in firings if (request := self._request(firing)) is not None]
-        loaded = await self._handler.load([request for _, request in asked])
-        made = {entry.position: entry for found in loaded if found is not None for entry in found[1]}
-        elsewhere = {firing.due.since for firing, _ in asked} - made.keys()
-        made |= await self._journal.at(elsewhere) if elsewhere else {}
         async with asyncio.TaskGroup() as tasks:
-            fired = [
-                tasks.create_task(self._fire_one(firing, replace(request, cause=made[firing.due.since]), found))
-                for (firing, request), found in zip(asked, loaded, strict=True)
-            ]
+            fired = [tasks.create_task(self._fire_one(firing)) for firing in firings]
         positions = [task.result() for task in fired]
-        if len(positions) < len(firings) or 0 in positions:  # a fact may have come first
+        if 0 in positions:  # a fact may have come first
             positions.append(await self._journal.position())
         return max(positions)
 
-    def _request(self, firing: Firing) -> Request | None:
-        """The timer's command, still without the entry that made the row what it is, from which it follows."""
+    async def _fire_one(self, firing: Firing) -> int:
         timer, due, limit = firing.timer, firing.due, firing.limit
+        cause = await self._journal.entry(due.since)
         try:
             request = Request(
                 command=firing.command or timer.command(due.row),
@@ -272,20 +262,12 @@ class Timekeeper:
                 actor=f"{self._service.name}/{timer.name}",
                 command_id=command_id(self._service.name, timer, due),
                 at=due.row.due_at,
+                cause=cause,
                 expected=due.row.stream_version,
                 confirmed=limit.confirmed,
                 seen=due.since,
             )
-            self._handler.stream_of(request)  # a broken key shows here, where it harms no other row
-        except Exception:  # noqa: BLE001 - on record in the log; the row stays due, is set aside and said so
-            _log.exception("timer %s of %s failed", timer.name, due.key)
-            return None
-        return request
-
-    async def _fire_one(self, firing: Firing, request: Request, loaded: Loaded | None) -> int:
-        timer, due = firing.timer, firing.due
-        try:
-            answer = await self._handler.ask(request, loaded)
+            answer = await self._handler.ask(request)
         except VersionConflict:
             return 0  # a fact came first: the view folds it and, if it still waits, the row comes again
         except Refusal as refusal:
