@@ -143,9 +143,10 @@ async def running(
         machinery = assemble(service, settings, journal, pool, reader_pool, inbound)
         await prepare(machinery, settings)
         roles = Roles(machinery.roles, metrics)
-        roles.start()
+        roles.start("publisher")  # first: nothing is to be noted in a journal that was restored from a backup
         if not await machinery.publisher.looked(LOOK_WITHIN_S):
-            _log.warning("%s takes commands before its journal could be compared with its topic", service.name)
+            _log.warning("%s works before its journal could be compared with its topic", service.name)
+        roles.start()
         _log.info("%s runs", service.name)
         yield machinery, roles
     finally:

@@ -36,17 +36,20 @@ class Roles:
     def __init__(self, roles: Iterable[Role], metrics: Metrics) -> None:
         self.roles = tuple(roles)
         self._metrics = metrics
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._keep(role), name=role.name) for role in self.roles]
+    def start(self, *names: str) -> None:
+        """Start the roles with these names (none: all) that were not started yet."""
+        for role in self.roles:
+            if role.name not in self._tasks and (not names or role.name in names):
+                self._tasks[role.name] = asyncio.create_task(self._keep(role), name=role.name)
 
     async def stop(self) -> None:
         """Cancel all, and give them STOP_WITHIN_S to end."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
         if self._tasks:
-            _, pending = await asyncio.wait(self._tasks, timeout=STOP_WITHIN_S)
+            _, pending = await asyncio.wait(self._tasks.values(), timeout=STOP_WITHIN_S)
             for task in pending:
                 _log.warning("role %s did not end within %s s", task.get_name(), STOP_WITHIN_S)
 

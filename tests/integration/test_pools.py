@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -16,52 +15,17 @@ from libs.events import pools
 from libs.events.pools import Pool, open_pool
 from libs.service.database import open_pool as open_service_pool
 from tests.integration.errands_service import DEADLINE_S
+from tests.integration.relay import Relay, relayed
 
 pytestmark = pytest.mark.platform
-READ_BYTES_MAX = 65_536
-
-
-@dataclass
-class Relay:
-    """Stands between a client and PostgreSQL. What PostgreSQL says is passed on; that it hung up is not."""
-
-    port: int = 0
-    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager
-async def relayed(url: str) -> AsyncIterator[tuple[Relay, str]]:
+async def behind_relay(url: str) -> AsyncIterator[tuple[Relay, str]]:
     """The relay, and the address by which the database is reached through it."""
-    parts, relay = urlsplit(url), Relay()
-    pumps: set[asyncio.Task[None]] = set()
-    ends: list[asyncio.StreamWriter] = []
-
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(READ_BYTES_MAX):
-            sink.write(data)
-            await sink.drain()
-
-    async def answers(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        await pump(source, sink)
-        relay.hung_up.set()
-
-    async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection(parts.hostname, parts.port)
-        ends.extend((writer, to_server))
-        pumps.update(map(asyncio.ensure_future, (pump(reader, to_server), answers(from_server, writer))))
-
-    server = await asyncio.start_server(joined, "127.0.0.1")
-    relay.port = server.sockets[0].getsockname()[1]
-    try:
+    parts = urlsplit(url)
+    async with relayed(str(parts.hostname), int(parts.port or 0)) as relay:
         yield relay, url.replace(f":{parts.port}/", f":{relay.port}/")
-    finally:
-        server.close()
-        for task in pumps:
-            task.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
-        for end in ends:
-            end.close()
-        await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
 
 
 async def small(url: str) -> Pool:
@@ -71,7 +35,7 @@ async def small(url: str) -> Pool:
 @pytest.mark.parametrize("how", ["fetch", "execute", "transaction"])
 async def test_a_connection_that_is_just_ending_does_not_stay_lost_to_its_pool(database: Database, how: str) -> None:
     """The server has said that it ends, the end itself has not come: asyncpg calls that an operation in progress."""
-    async with relayed(database.url) as (relay, url):
+    async with behind_relay(database.url) as (relay, url):
         pool = await small(url)
         try:
             pid = await pool.fetchval("select pg_backend_pid()")
