@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import clock, demo, parked, platform, publish, rebuild, replay, tokens
+from cli import clock, demo, parked, platform, publish, rebuild, recover, replay, tokens
 from infra.local.errors import PlatformError
 from libs.events.errors import Unavailable
 
@@ -16,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for verbs in (platform, tokens, demo, clock, replay, rebuild, parked, publish):
+for verbs in (platform, tokens, demo, clock, replay, rebuild, parked, publish, recover):
     verbs.register(app)
 
 

@@ -91,19 +91,8 @@ class Fetching:
             place = (tp.topic, tp.partition)
             if place not in self._stopped:
                 self._moved_at[place] = now
-                taken[place] = [self._raw(record) for record in records]
+                taken[place] = [raw_of(record, self.described[tp.topic].id) for record in records]
         return taken
-
-    def _raw(self, record: ConsumerRecord) -> Raw:
-        return Raw(
-            record.topic,
-            self.described[record.topic].id,
-            record.partition,
-            record.offset,
-            key_text(record.key),
-            tuple([each if each[1] is not None else (each[0], b"") for each in record.headers]),
-            record.value or b"",
-        )
 
     def seek(self, place: Partition, offset: int) -> None:
         """Read from there next."""
@@ -168,6 +157,19 @@ class Fetching:
             self.commit_problem = None
         except KafkaError as error:  # only the lag that Kafka's own tools show depends on it
             self.commit_problem = repr(error)
+
+
+def raw_of(record: ConsumerRecord, topic_id: str) -> Raw:
+    """A record of Kafka's, to be judged."""
+    return Raw(
+        record.topic,
+        topic_id,
+        record.partition,
+        record.offset,
+        key_text(record.key),
+        tuple([each if each[1] is not None else (each[0], b"") for each in record.headers]),
+        record.value or b"",
+    )
 
 
 @asynccontextmanager

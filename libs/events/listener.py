@@ -42,7 +42,7 @@ _READ_AGAIN = "update journal.offsets set next_offset = 0, epoch = 0 where topic
 
 class Listener:
     def __init__(self, service: Service, journal: Journal, *, dsn: str, kafka: str, parking: Parking) -> None:
-        self._hearing = _Hearing(service, journal)
+        self._hearing = Hearing(service, journal)
         self._receiver = Receiver(service.contract, journal, self._hearing, dsn=dsn, kafka=kafka, parking=parking)
         self._shared = SharedWatermarks([contract.owner for contract in service.hears], dsn, self._own)
 
@@ -74,8 +74,8 @@ class Listener:
         return term, self._hearing.fulfilment.watermarks(counts)
 
 
-class _Hearing:
-    """The listener as a Taker."""
+class Hearing:
+    """The listener as a Taker: which records of which topics a service hears."""
 
     def __init__(self, service: Service, journal: Journal) -> None:
         self._service, self._journal = service, journal

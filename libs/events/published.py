@@ -19,7 +19,7 @@ from libs.events.leading import Lead
 
 COMPARED_AT_ONCE_MAX = 1_000
 CHAIN_ENTRIES_MAX = 1_000
-CURE = "keep both as they are and follow docs/operating.md, “Diverged” (`baton recover` is still to come)"
+CURE = "keep both as they are and follow docs/operating.md, “Diverged”"
 
 _LOAD = "select sequence, topic_id, partitions::text as partitions from journal.published"
 _STORE = """
@@ -83,7 +83,7 @@ async def compare(
     Reads each partition from its last acknowledged record on; raises Diverged when the topic knows what the journal
     does not.
     """
-    starts = {p: max(stored.offsets.get(p.partition, 0) - 1, 0) for p in partitions_of(topic, described)}
+    starts = compared_from(topic, described, stored)
     arrived: set[int] = set()
     shown: dict[int, int] = {}
     async with aclosing(_links(kafka, starts)) as batches:
@@ -105,6 +105,11 @@ async def compare(
                 if link.sequence > stored.sequence:
                     arrived.add(link.sequence)
     return arrived, _lost(topic, stored, shown)
+
+
+def compared_from(topic: str, described: Described, stored: Published) -> dict[TopicPartition, int]:
+    """The last acknowledged record of each partition: from there on a topic shows what became of a journal."""
+    return {p: max(stored.offsets.get(p.partition, 0) - 1, 0) for p in partitions_of(topic, described)}
 
 
 def _lost(topic: str, stored: Published, shown: Mapping[int, int]) -> str | None:

@@ -119,7 +119,7 @@ class Publisher:
 
     async def looked(self, within_s: float) -> bool:
         """Whether journal and topic were compared, by this process or by the one that leads, before that time is over:
-        who takes commands only then does not add to a journal that was restored from a backup.
+        who works only then does not add to a journal that was restored from a backup.
         """
         try:
             await asyncio.wait_for(self._looked.wait(), within_s)

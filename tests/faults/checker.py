@@ -197,14 +197,14 @@ def _told(evidence: Evidence, verdict: Verdict) -> None:
     of (what an operator releases is not told to the load).
     """
     commands = {name: _by(lambda row: row.command_id, _decided(evidence, name)) for name in evidence.journals}
+    entry_told = {name: _entry_told(evidence, name) for name in evidence.journals}
     claimed: dict[tuple[str, str, str, str], set[tuple[str, UUID]]] = defaultdict(set)
     for line in evidence.told:
         verdict.compared[line["kind"]] += 1
         if line["kind"] != "accepted" or not (line["facts"] or line["known"]):
             continue
         service, about = line["service"], (line["service"], line["key"], "position", line["position"])
-        rows = evidence.journals[service]
-        row = rows[line["position"] - 1] if 0 < line["position"] <= len(rows) else None
+        row = entry_told[service](line)
         facts = [] if row is None or not row.decided else commands[service][row.command_id]
         if row is None or not facts or row != facts[-1] or row.actor != line["actor"]:
             verdict.expect(False, "acknowledged, and lost", *about)
@@ -224,6 +224,15 @@ def _told(evidence: Evidence, verdict: Verdict) -> None:
             verdict.expect(keys <= 1, "two keys were told of one command", name, facts[0].position)
             there = by_person <= bool(keys) or facts[0].type == f"{name}.ParkedRecordReleased"
             verdict.expect(there, "decided, and nobody was told", name, facts[0].position, facts[0].type)
+
+
+def _entry_told(evidence: Evidence, name: str) -> Callable[[dict[str, Any]], Row | None]:
+    """Finds what a client was told of: by its position or, where these were given out anew, its place in its stream."""
+    rows = evidence.journals[name]
+    if name in evidence.recovered:
+        places = {(str(row.stream), row.version): row for row in rows if row.decided}
+        return lambda line: places.get((line["stream"], line["version"]))
+    return lambda line: rows[line["position"] - 1] if 0 < line["position"] <= len(rows) else None
 
 
 def _views(evidence: Evidence, verdict: Verdict) -> None:

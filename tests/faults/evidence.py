@@ -67,7 +67,8 @@ class Record(NamedTuple):
 class Evidence:
     """`subscriptions`: service → types heard (`owner.*`: all of them). `views`: (service, view) → its rows, the columns
     that are compared, as text; `ledger`: event id → its JSON text. `told`: the lines of the load's logs. `came`:
-    delivery id → how often it came to the world outside. `rested_at`: when nothing was due.
+    delivery id → how often it came to the world outside. `rested_at`: when nothing was due. `recovered`: services whose
+    journals were completed from the topics.
     """
 
     journals: dict[str, list[Row]] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class Evidence:
     told: list[dict[str, Any]] = field(default_factory=list)
     came: Counter[str] = field(default_factory=Counter)
     rested_at: datetime | None = None
+    recovered: frozenset[str] = frozenset()
 
 
 async def read(
@@ -87,9 +89,10 @@ async def read(
     views: Mapping[tuple[str, str], Sequence[str]],
     rested_at: datetime,
     came: Callable[[], Counter[str]],
+    recovered: Iterable[str],
 ) -> Evidence:
     """`views`: which columns of which view are compared. `came`: how often each delivery came to the world outside."""
-    found = Evidence(rested_at=rested_at)
+    found = Evidence(rested_at=rested_at, recovered=frozenset(recovered))
     for name in platform.services:
         connection = await asyncpg.connect(platform.database(name).url, command_timeout=READ_SECONDS_MAX)
         try:

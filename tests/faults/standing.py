@@ -36,13 +36,16 @@ LIMIT_MIN = 1
 
 @dataclass
 class Standing:
-    """`logs`: what clients were told since the platform was started."""
+    """`logs`: what clients were told since the platform was started. `recovered`: services whose journals were
+    completed from the topics.
+    """
 
     platform: Platform
     folder: Path
     ground: Ground
     abroad: Abroad
     logs: list[Path] = field(default_factory=list)
+    recovered: set[str] = field(default_factory=set)
 
     @property
     def site(self) -> Site:
@@ -60,7 +63,7 @@ class Standing:
                     body = _short(call).body
                     asked = Ask(call.service, call.path, OPERATOR, body, f"rulebook-{number}-{nth}")
                     assert await clients.ask(asked) is not None, f"refused: {call}"
-                await asyncio.to_thread(self._rest)
+                await self.rest()
             for person, channel in CHOSEN:
                 address = self.abroad.hook if channel == "webhook" else f"{person}@example.org"
                 path = f"/v1/channels/{channel}"
@@ -76,6 +79,15 @@ class Standing:
 
         await asyncio.to_thread(go)
 
+    async def rest(self) -> None:
+        """Until nothing is left to do, as far as is due; the clocks run on."""
+
+        def wait() -> None:
+            with open_doors(self.platform) as doors:
+                wait_rest(doors, REST_SECONDS_MAX)
+
+        await asyncio.to_thread(wait)
+
     async def settle(self) -> Verdict:
         """Wait until all is ready and at rest, at an instant that no timer moves, and check everything.
 
@@ -86,7 +98,7 @@ class Standing:
         newest = [await newest_entry(self.platform.database(name).url) for name in self.platform.services]
         rested_at = await asyncio.to_thread(self._rest_at_an_instant, max(newest))
         columns = {view: each.columns for view, each in SHOWN_VIEWS.items()}
-        return check(await read(self.platform, self.logs, columns, rested_at, self.abroad.came))
+        return check(await read(self.platform, self.logs, columns, rested_at, self.abroad.came, self.recovered))
 
     async def baton(self, *words: str) -> str:
         """What `baton` prints."""
@@ -99,10 +111,6 @@ class Standing:
         said, _ = await process.communicate()
         assert process.returncode == 0, said.decode()
         return said.decode()
-
-    def _rest(self) -> None:
-        with open_doors(self.platform) as doors:
-            wait_rest(doors, REST_SECONDS_MAX)
 
     def _rest_at_an_instant(self, after: datetime) -> datetime:
         """All clocks stand at one instant, and what was due by then is done."""

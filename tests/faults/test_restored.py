@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,34 @@ async def test_a_service_restored_from_a_backup_takes_nothing_and_goes_on_from_a
     await _while_stopped(platform, back)
     await standing.run_on()
     async with standing.clients() as clients, loaded(clients, f"after-{seed}"):
+        await clients.wait_acks(ACKS)
+    verdict = await standing.settle()
+    print(f"  {verdict}")
+    assert not verdict.violations, f"seed {seed}: {verdict}"
+
+
+async def test_a_service_restored_without_a_later_state_is_completed_from_the_topics(standing: Standing) -> None:
+    """With all clocks running: what it is told of while it is away, and what is due meanwhile, comes on top."""
+    platform, seed = standing.platform, new_seed()
+    print(f"\nseed {seed}")
+    await standing.run_on()
+    await _while_stopped(platform, ('create database "backup" template "baton_tasks" owner "tasks_owner"',))
+    async with standing.clients() as clients, loaded(clients, f"lost-{seed}"):
+        await clients.wait_acks(ACKS)
+    await standing.rest()
+
+    lost = ('drop database "baton_tasks"', 'alter database "backup" rename to "baton_tasks"')
+    await _while_stopped(platform, lost, ready=False)
+    await _seen(platform, lambda found: "journal" in found["down"])
+    await asyncio.to_thread(platform.services[RESTORED].stop)
+    done = json.loads(await standing.baton("recover", RESTORED, "--json"))
+    print(f"  {done}")
+    assert done["own"] >= ACKS / 4
+    assert done["heard"] > 0
+    standing.recovered.add(RESTORED)
+    await asyncio.to_thread(platform.services[RESTORED].start)
+    await asyncio.to_thread(platform.services[RESTORED].wait_ready)
+    async with standing.clients() as clients, loaded(clients, f"recovered-{seed}"):
         await clients.wait_acks(ACKS)
     verdict = await standing.settle()
     print(f"  {verdict}")

@@ -425,7 +425,7 @@ async def test_a_journal_restored_to_the_past_refuses_to_publish(
         restored = replace(speaker, database=database, journal=await world.journal(database, speaker.owner))
         for number in range(appended):
             await restored.say(uuid4(), Said(number))
-        with pytest.raises(Diverged, match="baton recover"):
+        with pytest.raises(Diverged, match=r"follow docs/operating.md"):
             await asyncio.wait_for(restored.publisher.run(), 20)
         assert "journal" in (restored.publisher.state().problem or "")
     assert len(await speaker.records()) == 3
