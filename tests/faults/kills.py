@@ -32,6 +32,8 @@ LOSS_SECONDS = 8.0
 JUMP_SECONDS = 6.0
 JUMP = 2 * 60 * 60
 JUMP_SEEN_WITHIN_S = 10.0
+JUMP_OFF_S_MAX = 5.0
+"""Answers are dated to the second, and take their time."""
 STOPPED_WITHIN_S = 2.0
 POLL_S = 0.05
 
@@ -210,7 +212,7 @@ async def _until(bites: Callable[[], bool], within_s: float, otherwise: str) -> 
 
 def _off(time_there: datetime | None, by: int) -> bool:
     """Whether it is about so far from the truth; one that does not answer has not shown it yet."""
-    return time_there is not None and abs((time_there - datetime.now(UTC)).total_seconds() - by) < JUMP / 2
+    return time_there is not None and abs((time_there - datetime.now(UTC)).total_seconds() - by) < JUMP_OFF_S_MAX
 
 
 def _service_time(part: Service) -> datetime | None:
@@ -294,11 +296,15 @@ async def harm(site: Site, chance: random.Random, times: int) -> list[Harm]:
     weights = [KINDS[kind].weight for kind in POSSIBLE]
     chosen += chance.choices(POSSIBLE, weights, k=max(times - len(chosen), 0))
     chance.shuffle(chosen)
-    done = []
+    done: list[Harm] = []
     for kind in chosen[:times]:
         await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))  # the load goes on in between
         started = time.monotonic()
-        part, pid = await KINDS[kind].fault(site, chance)
+        try:
+            part, pid = await KINDS[kind].fault(site, chance)
+        except Exception as error:
+            error.add_note(f"fault {len(done) + 1} of {times}: {kind}")
+            raise
         done.append(Harm(kind, part, pid, time.monotonic() - started))
         print(f"  {done[-1]}", flush=True)
     return done
