@@ -1,16 +1,21 @@
-"""A view of a million events: its queries now and as of an instant in the middle, and the memory of replaying it."""
+"""A view of a million events: queries of a row and of a page, now and as of an instant in the middle, and the memory of
+replaying it.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
 
 import asyncpg
 
+from bench import events
 from bench.comparing import Comparison, Goal, Limit
-from bench.events import OWNER, SERVICE, TASKS, TENANT
+from bench.events import OWNER, TENANT
 from bench.measuring import Ground, Sample, latencies, peak_megabytes
 from bench.reads import filled_database
 from libs.events import rebuilding
@@ -20,14 +25,21 @@ from libs.events.reading import Moment, Reader
 
 SIZE = 1_000_000
 QUERIES = 2_000
+PAGE = 50
+TASKS = replace(events.TASKS, indexes=(("assignee",),))
+SERVICE = replace(events.SERVICE, views=(TASKS,))
+Query = Callable[[Reader, Any, Moment | None], Awaitable[object]]
+
+
+def _comparison(name: str, side: str) -> Comparison:
+    now = f"{side}, now"
+    goals = (Goal(now, at_most=2.0, of="p50_ms"), Goal(now, at_most=2.0, of="p99_ms"))
+    return Comparison(f"{name}, view of a million events", "queries/s", f"{side}, as of", goals, size=SIZE)
+
+
 COMPARISONS = (
-    Comparison(
-        "query of one row, view of a million events",
-        "queries/s",
-        "ours, as of",
-        (Goal("ours, now", at_most=2.0, of="p50_ms"), Goal("ours, now", at_most=2.0, of="p99_ms")),
-        size=SIZE,
-    ),
+    _comparison("query of one row", "ours"),
+    _comparison(f"query of {PAGE} rows by an indexed column", "ours, page"),
     Comparison(
         "a million events replayed",
         "events/s",
@@ -49,12 +61,12 @@ async def prepare(ground: Ground) -> dict[str, str]:
     return made
 
 
-async def now(ground: Ground) -> Sample:
-    return await _queries(ground, in_the_past=False)
+async def _row(reader: Reader, task: Any, at: Moment | None) -> object:
+    return await reader.row(TASKS, task, tenant=TENANT, at=at)
 
 
-async def as_of(ground: Ground) -> Sample:
-    return await _queries(ground, in_the_past=True)
+async def _page(reader: Reader, assignee: Any, at: Moment | None) -> object:
+    return await reader.page(TASKS, tenant=TENANT, equal={"assignee": assignee}, limit=PAGE, at=at)
 
 
 async def replayed(ground: Ground) -> Sample:
@@ -70,23 +82,33 @@ async def replayed(ground: Ground) -> Sample:
     return Sample(rebuilt.position, took, megabytes=peak_megabytes())
 
 
-async def _queries(ground: Ground, *, in_the_past: bool) -> Sample:
-    """One row by its key, a key at random."""
-    async with _open(ground.made) as (journal, projector, reader):
-        pool = await asyncpg.create_pool(ground.made["database"], min_size=1, max_size=1)
+def _side(query: Query, column: str, *, in_the_past: bool) -> Callable[[Ground], Awaitable[Sample]]:
+    """QUERIES of this kind, each with a value of that column at random."""
+
+    async def side(ground: Ground) -> Sample:
+        async with _open(ground.made) as (journal, projector, reader):
+            values = await _values(ground, projector, column)
+            middle = (await journal.position()) // 2
+            (entry,) = await journal.read(middle - 1, 1)
+            at = Moment(entry.noted_at, middle, final=True) if in_the_past else None
+            chance, took = random.Random(7), []
+            began = time.perf_counter()
+            for _ in range(QUERIES):
+                value, start = chance.choice(values), time.perf_counter()
+                await query(reader, value, at)
+                took.append(time.perf_counter() - start)
+            return Sample(QUERIES, time.perf_counter() - began, *latencies(took))
+
+    return side
+
+
+async def _values(ground: Ground, projector: Projector, column: str) -> Sequence[Any]:
+    connection = await asyncpg.connect(ground.made["database"])
+    try:
         table = projector.tables[TASKS].name
-        keys = [record["task"] for record in await pool.fetch(f"select task from {table} order by task")]
-        middle = (await journal.position()) // 2
-        (entry,) = await journal.read(middle - 1, 1)
-        at = Moment(entry.noted_at, middle, final=True) if in_the_past else None
-        chance, took = random.Random(7), []
-        began = time.perf_counter()
-        for _ in range(QUERIES):
-            key, start = chance.choice(keys), time.perf_counter()
-            await reader.row(TASKS, key, tenant=TENANT, at=at)
-            took.append(time.perf_counter() - start)
-        pool.terminate()
-        return Sample(QUERIES, time.perf_counter() - began, *latencies(took))
+        return [row[0] for row in await connection.fetch(f"select distinct {column} from {table} order by 1")]
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
@@ -104,4 +126,10 @@ async def _open(made: dict[str, str]) -> AsyncIterator[tuple[Journal, Projector,
         await journal.close()
 
 
-SIDES = {"ours, as of": as_of, "ours, now": now, "ours, replayed": replayed}
+SIDES = {
+    "ours, as of": _side(_row, "task", in_the_past=True),
+    "ours, now": _side(_row, "task", in_the_past=False),
+    "ours, page, as of": _side(_page, "assignee", in_the_past=True),
+    "ours, page, now": _side(_page, "assignee", in_the_past=False),
+    "ours, replayed": replayed,
+}

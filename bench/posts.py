@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -25,16 +26,26 @@ from bench.comparing import Comparison, Goal, Limit
 from bench.events import OWNER, TASKS, facts, new_database
 from bench.measuring import Ground, Sample, latencies, until
 from infra.local.databases import Database
+from infra.local.doors import open_doors
 from infra.local.kafka import create_topics
+from infra.local.platform import Wishes
 from infra.local.ports import random_free
+from infra.local.rest import wait_rest
 from libs.events.entries import new_id
 from libs.service import issuer
+from tests.faults.checker import check
+from tests.faults.evidence import read
+from tests.faults.lines import Answer, Lines
+from tests.faults.load import told_of
+from tests.launching import launching
 
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 10.0
 ARRIVE_WITHIN_S = 20.0
 POLL_S = 0.002
+ASK_SECONDS_MAX = 20.0
 PER_SECOND = 200
+PERSON = "ann"
 IDLE_S = 5.0
 CLIENTS = 32
 COMPARISONS = (
@@ -53,27 +64,23 @@ COMPARISONS = (
         (Goal("aiokafka, bare", at_most=8.0, of="p50_ms"), Goal("aiokafka, bare", at_most=4.0, of="p99_ms")),
         seconds=6.0,
     ),
-    Comparison("memory of an idle service", "processes", "ours, idle", limits=(Limit("megabytes", at_most=120.0),)),
+    Comparison("memory of idle services", "processes", "ours, idle", limits=(Limit("megabytes", at_most=120.0),)),
 )
 
 
-class Lines:
-    """HTTP/1.1 over kept connections, as little as it takes to post and to see that it was taken."""
+class Board:
+    """What the first of some programs is posted to, and what it answers. `databases`: by the service's name."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._host, _, self._port = url.removeprefix("http://").partition(":")
-        self._about = f"Host: {self._host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
-        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    def __init__(self, url: str, token: str, databases: dict[str, Database]) -> None:
+        self._lines, self._token, self.databases = Lines(url, ASK_SECONDS_MAX), token, databases
+        self.answers: list[tuple[str, Answer]] = []
 
     async def post(self, path: str, body: bytes) -> None:
-        reader, writer = self._free.pop() if self._free else await asyncio.open_connection(self._host, int(self._port))
-        writer.write(f"POST {path} HTTP/1.1\r\n{self._about}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        said = await reader.readexactly(length)
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{path}: {head.decode()}{said.decode()}")
-        self._free.append((reader, writer))
+        headers = f"Authorization: Bearer {self._token}\r\nContent-Type: application/json\r\n"
+        answer = await self._lines.send("POST", path, headers, body)
+        if answer.status != HTTPStatus.OK:
+            raise RuntimeError(f"{path}: {answer}")
+        self.answers.append((path, answer))
 
 
 async def command(ground: Ground) -> Sample:
@@ -92,11 +99,11 @@ async def to_a_view(ground: Ground) -> Sample:
     """Open loop: counted from the instant at which a command was to be sent. By hop: until it is on record, until its
     record is noted in the other journal, until the row is seen there.
     """
-    async with _programs(ground, "tasks", "board") as (lines, board, _):
-        connection = await asyncpg.connect(board.url)
+    async with _programs(ground, "tasks", "board") as board:
+        connection = await asyncpg.connect(board.databases["board"].url)
         table, due, seen_at = f"views.{TASKS.name}_v{TASKS.version}", dict[UUID, float](), dict[UUID, float]()
         for key in (warm := [new_id() for _ in range(CLIENTS)]):
-            await lines.post(f"/v1/tasks/{key}", _body())
+            await board.post(f"/v1/tasks/{key}", _body())
         await _arrived(connection, table, 0, len(warm))
         last = await connection.fetchval(f"select max(since_position) from {table}")
         count = round(PER_SECOND * ground.seconds)
@@ -117,10 +124,11 @@ async def to_a_view(ground: Ground) -> Sample:
             async for at in _ticks(began, count):
                 key = new_id()
                 due[key] = at + behind
-                work.create_task(lines.post(f"/v1/tasks/{key}", _body()))
+                work.create_task(board.post(f"/v1/tasks/{key}", _body()))
             await watching
         took = time.perf_counter() - began
         hops = await _hops(connection, due, seen_at)
+        await _expect_nothing_lost(board, ground.kafka)
         return Sample(count, took, *latencies([seen_at[key] - at for key, at in due.items()]), more=hops)
 
 
@@ -140,6 +148,16 @@ async def _hops(
         f"{hop}, p50 ms": latencies(found)[0]
         for hop, found in (("on record", on_record), ("noted there", noted), ("in the view", seen))
     }
+
+
+async def _expect_nothing_lost(board: Board, kafka: str) -> None:
+    """What was answered is on record, published and heard, once and in order: by the checker that faults have, too."""
+    told = [told_of(OWNER, path, PERSON, path, answer) for path, answer in board.answers]
+    databases = {OWNER if name == "tasks" else name: database.url for name, database in board.databases.items()}
+    verdict = check(await read(databases, kafka, told))
+    assert not verdict.violations, str(verdict)
+    assert verdict.compared["accepted"] == len(told)
+    assert verdict.compared["heard"] == len(told)
 
 
 async def bare(ground: Ground) -> Sample:
@@ -172,26 +190,27 @@ async def bare(ground: Ground) -> Sample:
     return Sample(count, time.perf_counter() - began, *latencies(took))
 
 
-async def idle(ground: Ground) -> Sample:
-    """A service that has started, heard and folded something, and then rested."""
-    async with _programs(ground, "tasks", "board") as (lines, board, processes):
-        connection = await asyncpg.connect(board.url)
-        for _ in range(PER_SECOND):
-            await lines.post(f"/v1/tasks/{new_id()}", _body())
-        await _arrived(connection, f"views.{TASKS.name}_v{TASKS.version}", 0, PER_SECOND)
-        cpu = sum(sum(process.cpu_times()[:2]) for process in processes)
-        await asyncio.sleep(IDLE_S)
-        share = (sum(sum(process.cpu_times()[:2]) for process in processes) - cpu) / IDLE_S / len(processes)
-        memory = max(process.memory_info().rss for process in processes)
-        return Sample(len(processes), IDLE_S, megabytes=memory / 2**20, more={"cores_each": share})
+def idle(ground: Ground) -> Sample:
+    """The services of a platform of their own, ready and at rest; the largest of them."""
+    with launching() as launch:
+        whole = launch(Wishes())
+        with open_doors(whole) as doors:
+            wait_rest(doors, READY_WITHIN_S)
+        processes = {name: psutil.Process(part.pid) for name, part in whole.services.items()}
+        cpu = sum(sum(process.cpu_times()[:2]) for process in processes.values())
+        time.sleep(IDLE_S)
+        share = (sum(sum(process.cpu_times()[:2]) for process in processes.values()) - cpu) / IDLE_S / len(processes)
+        memory = {name: process.memory_info().rss / 2**20 for name, process in processes.items()}
+        more = {"cores_each": share, **{f"MB, {name}": megabytes for name, megabytes in memory.items()}}
+        return Sample(len(processes), IDLE_S, megabytes=max(memory.values()), more=more)
 
 
 async def _posts(ground: Ground, program: str, route: str) -> Sample:
-    async with _programs(ground, program) as (lines, _, __):
+    async with _programs(ground, program) as board:
         body = _body()
 
         async def one(client: int, number: int) -> None:
-            await lines.post(f"/v1/{route}/{new_id()}", body)
+            await board.post(f"/v1/{route}/{new_id()}", body)
 
         await by_clients(msgspec.structs.replace(ground, seconds=1.0), one)  # warm
         return await by_clients(ground, one)
@@ -213,18 +232,19 @@ async def _arrived(connection: asyncpg.Connection[asyncpg.Record], table: str, a
 
 
 @asynccontextmanager
-async def _programs(ground: Ground, *names: str) -> AsyncIterator[tuple[Lines, Database, list[psutil.Process]]]:
-    """These programs, ready; a way to post to the first, the last one's database, and their processes."""
+async def _programs(ground: Ground, *names: str) -> AsyncIterator[Board]:
+    """These programs, ready; the first is posted to."""
     keys, ports = ground.work / "keys", random_free()
     keys.mkdir(exist_ok=True)
     issuer.create_keys(keys)
-    bearer = issuer.token(keys, person="ann", roles=["frontend"])
+    bearer = issuer.token(keys, person=PERSON, roles=["frontend"])
+    databases: dict[str, Database] = {}
     await _fresh_topics(ground)
     started: list[subprocess.Popen[bytes]] = []
     urls = [f"http://127.0.0.1:{ports.base + number}" for number in range(len(names))]
     try:
         for name, url in zip(names, urls, strict=True):
-            database = await new_database(ground, name)
+            databases[name] = database = await new_database(ground, name)
             told = {
                 "BATON_DATABASE_URL": database.url,
                 "BATON_READER_URL": database.reader_url,
@@ -238,7 +258,7 @@ async def _programs(ground: Ground, *names: str) -> AsyncIterator[tuple[Lines, D
                 started.append(_start(program, {**os.environ, **told}, log))
         for url in urls:
             await _ready(url, ground.work)
-        yield Lines(urls[0], bearer), database, [psutil.Process(process.pid) for process in started]
+        yield Board(urls[0], bearer, databases)
     finally:
         for process in started:
             process.terminate()

@@ -7,11 +7,13 @@ import json
 
 import msgspec
 import typer
+from aiokafka.errors import KafkaError
 
 from cli.parked import PartName
 from cli.platform import AsJson, running_platform
 from cli.rebuild import declared
 from infra.local import PlatformError
+from libs.events.line import TRANSIENT
 from libs.events.recovering import NotRecoverable
 from libs.events.recovering import recover as recover_journal
 
@@ -32,6 +34,8 @@ def recover(service: PartName, as_json: AsJson = False) -> None:
         )
     except NotRecoverable as refused:
         raise PlatformError(str(refused)) from refused
+    except (KafkaError, *TRANSIENT) as away:
+        raise PlatformError(f"{service}: Kafka or PostgreSQL does not answer ({away!r}); nothing was written") from away
     if as_json:
         print(json.dumps(msgspec.to_builtins(done)))
     else:

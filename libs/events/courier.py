@@ -35,6 +35,8 @@ from libs.events.tracing import following
 
 ROLE = "courier"
 POLL_S = 0.25
+LOOK_EVERY_S_MIN = 0.01
+"""The journal may grow more often than it is worth to look whether something is to be sent."""
 BATCH_ROWS_MAX = 500
 ATTEMPTS_MAX = 100
 """A backstop: services end their deliveries after far fewer."""
@@ -81,6 +83,7 @@ class Courier:
                     lead.check()
                     seen = self._journal.wake.count
                     await self.step()
+                    await asyncio.sleep(LOOK_EVERY_S_MIN)
                     await self._journal.wake.wait(POLL_S, since=seen)
         except asyncio.CancelledError:
             await self._drain()
@@ -89,11 +92,13 @@ class Courier:
     async def step(self) -> int:
         """Begin what is due, as far as there is room, and end what is past its deadline; how many that was."""
         self._reap()
-        count = 0
+        until, count = (await self._clock.read()).fire_until, 0
+        if not await self._something_to_do(until):
+            return 0
         for effect in self._service.effects:
             for late in await self._rows(effect, "deadline <= statement_timestamp() order by deadline", BATCH_ROWS_MAX):
                 count += await self._give_up(late)
-            for due in await self._due(effect, effect.at_once_max + len(self._sending)):
+            for due in await self._due(effect, effect.at_once_max + len(self._sending), until):
                 running = sum(mark[0] == effect.name for mark in self._sending)
                 if running < effect.at_once_max and _mark(due) not in self._sending:
                     self._sending[_mark(due)] = asyncio.create_task(self._deliver(due), name=f"send {effect.name}")
@@ -102,7 +107,8 @@ class Courier:
 
     async def waiting(self) -> int:
         """How many deliveries are due by the domain clock and not begun (those set aside left out)."""
-        return sum([len(await self._due(effect, BATCH_ROWS_MAX)) for effect in self._service.effects])
+        until = (await self._clock.read()).fire_until
+        return sum([len(await self._due(effect, BATCH_ROWS_MAX, until)) for effect in self._service.effects])
 
     async def under_way(self) -> int:
         """How many attempts have no outcome yet."""
@@ -118,8 +124,15 @@ class Courier:
         ]
         return min((due for due in found if due is not None), default=None)
 
-    async def _due(self, effect: Effect, limit: int) -> list[Delivery]:
-        until = (await self._clock.read()).fire_until
+    async def _something_to_do(self, until: datetime) -> bool:
+        """Whether it is worth to look closer, at any effect."""
+        tables = [self._projector.tables[effect.view].name for effect in self._service.effects]
+        found = (
+            f"exists (select from {table} where due_at <= $1 or deadline <= statement_timestamp())" for table in tables
+        )
+        return bool(await self._pool.fetchval(f"select {' or '.join(found)}", until))
+
+    async def _due(self, effect: Effect, limit: int, until: datetime) -> list[Delivery]:
         return await self._rows(effect, f"due_at <= $1 and {_NOT_BACKFILLED} order by due_at", limit, until)
 
     async def _rows(self, effect: Effect, where: str, limit: int, *instants: datetime) -> list[Delivery]:

@@ -29,12 +29,13 @@ from libs.events.errors import BatonError, Undecodable
 from libs.events.fetching import raw_of
 from libs.events.journal import Journal
 from libs.events.judging import Place
-from libs.events.leading import LOCK_CLASS
+from libs.events.leading import LOCK_CLASS, SETTINGS
 from libs.events.listener import Hearing
 from libs.events.published import compared_from, load
 from libs.events.service import Service
 
 STAGED_AT_ONCE_MAX = 1_000
+CONNECT_WITHIN_S = 10.0
 OUT_OF_ORDER = "BT005"  # SQLSTATE of journal.restore
 _ROLES = [role.ROLE for role in (publisher, listener, projector, reactor, timekeeper, courier)]
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -89,7 +90,9 @@ async def recover(service: Service, *, dsn: str, owner_dsn: str, kafka: str) -> 
     Raises NotRecoverable, with nothing written, when a process of the service runs, nothing is lacking, the journal
     went on by itself after it was restored, or its topic does not hold all that is lacking.
     """
-    owner = await asyncpg.connect(owner_dsn, server_settings={"application_name": "baton-recover", "jit": "off"})
+    # No limit of time but for connecting and for locks: it takes as long as there is to read.
+    settings = {**SETTINGS, "application_name": "baton-recover", "jit": "off"}
+    owner = await asyncpg.connect(owner_dsn, timeout=CONNECT_WITHIN_S, server_settings=settings)
     try:
         # Held from here on: who starts meanwhile stands by.
         if busy := [row["role"] for row in await owner.fetch(_BUSY, LOCK_CLASS, _ROLES)]:

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
+from libs.events.errors import Unavailable
+
 TOGETHER_MAX = 256
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -20,8 +22,9 @@ A = TypeVar("A")
 class Together(Generic[Q, A]):
     """Answers the questions of many askers by `fetch`, which takes up to TOGETHER_MAX and answers in their order.
 
-    What `fetch` raises is raised to everybody whose question was among them, but where a value in one of them is to
-    blame (asyncpg.DataError): then they are asked one by one.
+    What `fetch` raises is raised to everybody whose question was among them. Where a value in one of them is to blame
+    (asyncpg.DataError), they are asked one by one; where nobody answered for as long as may be (Unavailable), those who
+    waited meanwhile are told as well, instead of waiting as long again.
     """
 
     def __init__(self, fetch: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:
@@ -64,6 +67,9 @@ class Together(Generic[Q, A]):
                 self._waiting.extendleft(reversed(group))
                 self._one_by_one = len(group)
                 return
+            if isinstance(error, Unavailable):
+                group += self._waiting
+                self._waiting.clear()
             for _, answer in group:
                 if not answer.done():
                     answer.set_exception(error)

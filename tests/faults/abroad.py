@@ -1,11 +1,13 @@
 """The world outside of the platform: a mail server and a receiver of webhooks, which nobody harms.
 
-They run in a thread and loop of their own, for as long as the platform does, and count what came by its id.
+They run in a thread and loop of their own, for as long as the platform does, refuse some of what comes, and count what
+they took by its id.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import threading
 from collections import Counter
@@ -15,6 +17,8 @@ from tests.integration.receivers import HOST, mail_server, receiver
 
 UP_WITHIN_S = 10.0
 SENDER = "baton@example.org"
+REFUSED = 0.1
+"""Of what comes; it is to be tried again."""
 _DELIVERY = re.compile(r"<([0-9a-f-]{36})@example\.org>")
 
 
@@ -32,7 +36,10 @@ class Abroad:
 
     async def _stand(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        chance = random.Random(REFUSED)
         async with mail_server() as self._mail, receiver() as self._hook:
+            self._mail.whim = lambda: "451 later" if chance.random() < REFUSED else None
+            self._hook.whim = lambda: "503 later" if chance.random() < REFUSED else None
             self._up.set()
             await self._over.wait()
 
@@ -52,6 +59,6 @@ class Abroad:
         return f"http://{HOST}:{self._hook.port}/"
 
     def came(self) -> Counter[str]:
-        """How often each delivery arrived."""
-        mails = (_DELIVERY.fullmatch(str(mail["Message-ID"])) for mail in list(self._mail.came))
-        return Counter([*(found[1] for found in mails if found), *list(self._hook.ids)])
+        """How often each delivery was taken."""
+        mails = (_DELIVERY.fullmatch(str(mail["Message-ID"])) for mail in list(self._mail.took))
+        return Counter([*(found[1] for found in mails if found), *list(self._hook.took)])

@@ -127,9 +127,16 @@ def _messages(facts: Mapping[str, list[tuple[Row, Data]]], verdict: Verdict) -> 
 
 
 def _deliveries(facts: Mapping[str, list[tuple[Row, Data]]], came: Mapping[str, int], verdict: Verdict) -> None:
-    """What was to go out was tried, and every attempt has an outcome; what is said to have arrived came, as often; and
-    nothing came that is not on record as arrived or unknown.
+    """What goes out by the channels that people chose was planned; what was planned was tried, and every attempt has an
+    outcome; what is said to have arrived came, as often; and nothing came that is not on record as arrived or unknown.
     """
+    chosen = [(row.position, data["person"], data["channel"]) for row, data in facts["notify.ChannelChosen"]]
+    sent_by = {(data["message"], data["channel"]) for _, data in facts["notify.DeliveryPlanned"]}
+    for row, data in facts["notify.MessagePosted"]:
+        for position, person, channel in chosen:
+            if person == data["to"] and position < row.position:
+                goes = (data["message"], channel) in sent_by
+                verdict.expect(goes, "an effect is missing", "delivery of", data["message"], channel)
     planned = {data["delivery"] for _, data in facts["notify.DeliveryPlanned"]}
     tried, arrived, failed, unknown = (
         {(data["delivery"], data["attempt"]) for _, data in facts[f"notify.Delivery{what}"]}
@@ -147,4 +154,5 @@ def _deliveries(facts: Mapping[str, list[tuple[Row, Data]]], came: Mapping[str, 
         verdict.expect(times <= most[delivery], "came oftener than is on record", delivery, times, most[delivery])
     verdict.compared["deliveries"] += len(planned)
     verdict.compared["deliveries that came"] += sum(came.values())
+    verdict.compared["deliveries failed at first"] += len(failed)
     verdict.compared["deliveries unknown"] += len(facts["notify.DeliveryUnknown"])

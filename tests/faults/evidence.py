@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-
-from infra.local import Platform
 
 READ_SECONDS_MAX = 600.0
 POLL_MILLISECONDS = 500
@@ -84,26 +83,26 @@ class Evidence:
 
 
 async def read(
-    platform: Platform,
-    logs: Iterable[Path],
-    views: Mapping[tuple[str, str], Sequence[str]],
-    rested_at: datetime,
-    came: Callable[[], Counter[str]],
-    recovered: Iterable[str],
+    databases: Mapping[str, str],
+    kafka: str,
+    told: Iterable[dict[str, Any]] = (),
+    views: Mapping[tuple[str, str], Sequence[str]] = MappingProxyType({}),
 ) -> Evidence:
-    """`views`: which columns of which view are compared. `came`: how often each delivery came to the world outside."""
-    found = Evidence(rested_at=rested_at, recovered=frozenset(recovered))
-    for name in platform.services:
-        connection = await asyncpg.connect(platform.database(name).url, command_timeout=READ_SECONDS_MAX)
+    """`databases`: service → its address. `views`: which columns of which view are compared."""
+    found = Evidence(told=list(told))
+    for name, url in databases.items():
+        connection = await asyncpg.connect(url, command_timeout=READ_SECONDS_MAX)
         try:
             await _read_database(connection, name, views, found)
         finally:
             await connection.close()
-        found.topics[name] = await read_topic(platform.kafka.bootstrap, TOPIC + name)
-    for log in logs:
-        found.told += [json.loads(line) for line in log.read_text().splitlines()]
-    found.came = came()
+        found.topics[name] = await read_topic(kafka, TOPIC + name)
     return found
+
+
+def read_log(log: Path) -> list[dict[str, Any]]:
+    """The lines of what clients were told."""
+    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 async def newest_entry(url: str) -> datetime:

@@ -36,6 +36,11 @@ JUMP_OFF_S_MAX = 5.0
 """Answers are dated to the second, and take their time."""
 STOPPED_WITHIN_S = 2.0
 POLL_S = 0.05
+_END_HALF = """
+select pg_terminate_backend(pid) as ended from (
+  select pid, row_number() over (order by pid) % 2 as half from pg_stat_activity where datname = $1) c
+where half = $2
+"""
 
 
 @dataclass(frozen=True)
@@ -91,21 +96,22 @@ async def stop_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
 
 
 async def end_connections(site: Site, chance: random.Random) -> tuple[str, int]:
-    """pg_terminate_backend of about half of a service's connections."""
-    name = site.service(chance).name
+    """pg_terminate_backend of about half of a service's connections; after the last fault it may be connecting yet."""
+    name, half = site.service(chance).name, chance.randrange(2)
     admin = await asyncpg.connect(site.platform.postgres.admin_url, command_timeout=ASK_SECONDS_MAX)
+    ended = 0
+
+    async def end() -> bool:
+        nonlocal ended
+        rows = await admin.fetch(_END_HALF, f"baton_{name}", half)
+        ended = sum(row["ended"] for row in rows)
+        return ended > 0
+
     try:
-        ended = await admin.fetch(
-            "select pg_terminate_backend(pid) as ended from ("
-            " select pid, row_number() over (order by pid) % 2 as half from pg_stat_activity where datname = $1) c"
-            " where half = $2",
-            f"baton_{name}",
-            chance.randrange(2),
-        )
+        await _until(end, ASK_SECONDS_MAX, f"no connection of {name} was ended")
     finally:
         await admin.close()
-    _expect(any(row["ended"] for row in ended), f"no connection of {name} was ended")
-    return f"{len(ended)} connections of {name}", 0
+    return f"{ended} connections of {name}", 0
 
 
 async def pause_service(site: Site, chance: random.Random) -> tuple[str, int]:
@@ -153,7 +159,7 @@ async def _kill(part: Part) -> tuple[str, int]:
 async def _pause(part: Part) -> tuple[str, int]:
     pid = await _signal(part, signal.SIGSTOP)
     try:
-        await _until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, STOPPED_WITHIN_S, "it runs on")
+        await _until(lambda: _stopped(pid), STOPPED_WITHIN_S, f"{part.name} runs on")
         await asyncio.sleep(OUTAGE_SECONDS)
     finally:
         await _signal(part, signal.SIGCONT)
@@ -180,10 +186,7 @@ async def _jump(site: Site, part: Part, chance: random.Random) -> tuple[str, int
     await all_ready(site.platform)
     clock.set(by)
     try:
-        if isinstance(part, Service):
-            await _until(lambda: _off(_service_time(part), by), JUMP_SEEN_WITHIN_S, "its clock is right")
-        else:
-            await _until(lambda: _off(_postgres_time(site), by), JUMP_SEEN_WITHIN_S, "its clock is right")
+        await _until(lambda: _jumped(site, part, by), JUMP_SEEN_WITHIN_S, f"the clock of {part.name} is right")
         await asyncio.sleep(JUMP_SECONDS)
     finally:
         clock.set(0)
@@ -203,9 +206,9 @@ def _expect(holds: bool, otherwise: str) -> None:
         raise DidNotBite(otherwise)
 
 
-async def _until(bites: Callable[[], bool], within_s: float, otherwise: str) -> None:
+async def _until(bites: Callable[[], Awaitable[bool]], within_s: float, otherwise: str) -> None:
     until = time.monotonic() + within_s
-    while not await asyncio.to_thread(bites):
+    while not await bites():
         _expect(time.monotonic() < until, otherwise)
         await asyncio.sleep(POLL_S)
 
@@ -215,25 +218,31 @@ def _off(time_there: datetime | None, by: int) -> bool:
     return time_there is not None and abs((time_there - datetime.now(UTC)).total_seconds() - by) < JUMP_OFF_S_MAX
 
 
-def _service_time(part: Service) -> datetime | None:
+async def _jumped(site: Site, part: Part, by: int) -> bool:
+    return _off(await (_service_time(part) if isinstance(part, Service) else _postgres_time(site)), by)
+
+
+async def _service_time(part: Service) -> datetime | None:
     """As its answers are dated."""
     try:
-        answer = httpx.get(f"{part.url}/healthz", timeout=ASK_SECONDS_MAX, trust_env=False)
+        async with httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False) as client:
+            answer = await client.get(f"{part.url}/healthz")
     except httpx.TransportError:
         return None
     return parsedate_to_datetime(answer.headers["date"])
 
 
-def _postgres_time(site: Site) -> datetime | None:
-    async def ask() -> datetime:
-        admin = await asyncpg.connect(site.platform.postgres.admin_url, timeout=ASK_SECONDS_MAX)
-        try:
-            found: datetime = await admin.fetchval("select clock_timestamp()")
-            return found
-        finally:
-            await admin.close()
+async def _postgres_time(site: Site) -> datetime:
+    admin = await asyncpg.connect(site.platform.postgres.admin_url, timeout=ASK_SECONDS_MAX)
+    try:
+        found: datetime = await admin.fetchval("select clock_timestamp()")
+        return found
+    finally:
+        await admin.close()
 
-    return asyncio.run(ask())
+
+async def _stopped(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
 async def _again(part: Part) -> None:

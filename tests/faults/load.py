@@ -16,15 +16,15 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import UUID
 
-import httpx
-
 from infra.local import Platform
 from libs.service.issuer import token
+from tests.faults.lines import Answer, Lines, Lost
 
 WORKERS = 8
 PER_SECOND = 24.0
@@ -32,7 +32,7 @@ ASK_SECONDS_MAX = 20.0
 OUTCOME_SECONDS_MAX = 180.0
 """By then an asked command has its answer, or the run has failed."""
 ROW_SECONDS_MAX = 60.0
-LATER = (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.UNAUTHORIZED)
+LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.UNAUTHORIZED)
 """Asked again: it is away, or its clock has jumped to where our token is not valid yet, or no more."""
 ACKS_SECONDS_MAX = 240.0
 AGAIN_SECONDS = 0.2
@@ -63,10 +63,10 @@ class Ask:
     key: str
 
     @property
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> str:
         if self.path == "/events":  # its key is the event's id
-            return {"content-type": "application/cloudevents+json"}
-        return {"content-type": "application/json", "Idempotency-Key": self.key}
+            return "Content-Type: application/cloudevents+json\r\n"
+        return f"Content-Type: application/json\r\nIdempotency-Key: {self.key}\r\n"
 
 
 @dataclass
@@ -91,11 +91,12 @@ class Clients:
         self._told = asyncio.Event()
         self._acked_at = time.monotonic()
         self._file = self.log.open("a", buffering=1)
-        self._http = httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False)
+        self._lines = {name: Lines(at.url, ASK_SECONDS_MAX) for name, at in self.platform.services.items()}
         return self
 
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        await self._http.aclose()
+        for lines in self._lines.values():
+            lines.close()
         self._file.close()
 
     @property
@@ -108,39 +109,34 @@ class Clients:
         while time.monotonic() - started < OUTCOME_SECONDS_MAX:
             tries += 1
             try:
-                answer = await self._send("POST", ask.service, ask.path, ask.person, json=ask.body, headers=ask.headers)
-            except httpx.TransportError as error:
+                answer = await self._send(
+                    "POST", ask.service, ask.path, ask.person, ask.headers, json.dumps(ask.body).encode()
+                )
+            except Lost as error:
                 seen = repr(error)
                 self.counts["connection lost"] += 1
             else:
-                if answer.status_code < 500 and answer.status_code != httpx.codes.UNAUTHORIZED:
+                if answer.status < 500 and answer.status != HTTPStatus.UNAUTHORIZED:
                     return self._noted(ask, answer, tries, time.monotonic() - started)
-                seen = answer.text
-                self.counts[f"answered {answer.status_code}"] += 1
-                if answer.status_code not in LATER:
-                    self.faults.append(f"{ask.service}{ask.path} {answer.status_code} {answer.text}")
+                seen = answer.body.decode()
+                self.counts[f"answered {answer.status}"] += 1
+                if answer.status not in LATER:
+                    self.faults.append(f"{ask.service}{ask.path} {answer.status} {seen}")
             if tries == 2:
                 self.twice.append(f"{ask.service}{ask.path}: {seen}")
             await asyncio.sleep(AGAIN_SECONDS)
         raise NoAnswer(f"{ask} has no answer after {tries} tries: {seen}")
 
-    def _noted(self, ask: Ask, answer: httpx.Response, tries: int, seconds: float) -> Json | None:
-        told: Json = answer.json()
+    def _noted(self, ask: Ask, answer: Answer, tries: int, seconds: float) -> Json | None:
+        told: Json = json.loads(answer.body)
         kind = "accepted" if answer.is_success else "refused"
         self.counts[kind] += 1
         self.counts["after a retry"] += tries > 1
         self.answers_s.append(seconds)
         if answer.is_success:
             self._acked()
-        line = {"kind": kind, "status": answer.status_code, "service": ask.service, "actor": ask.person}
-        if answer.is_success:
-            told.setdefault("facts", ["?"] if told.get("result") == "accepted" else [])
-            told.setdefault("known", told.get("result") == "duplicate")
-            line |= {name: told.get(name) for name in ("position", "stream", "version", "facts", "known")}
-        else:
-            line["rule"] = told.get("rule") or told.get("type")
         self._told.set()
-        self._file.write(json.dumps(line | {"key": ask.key, "path": ask.path, "tries": tries}) + "\n")
+        self._file.write(json.dumps(told_of(ask.service, ask.path, ask.person, ask.key, answer, tries)) + "\n")
         return told if answer.is_success else None
 
     def _acked(self) -> None:
@@ -164,18 +160,34 @@ class Clients:
             try:
                 if (await self._send("GET", service, path, person)).is_success:
                     return True
-            except httpx.TransportError:
+            except Lost:
                 self.counts["connection lost"] += 1
             await asyncio.sleep(AGAIN_SECONDS)
         self.counts["not seen in time"] += 1
         return False
 
-    async def _send(self, method: str, service: str, path: str, person: str, **more: Any) -> httpx.Response:
+    async def _send(
+        self, method: str, service: str, path: str, person: str, headers: str = "", body: bytes = b""
+    ) -> Answer:
         if person not in self._bearers:
             roles = (ROLES.get(person, "frontend"),)
             self._bearers[person] = token(self.platform.secrets.keys, person=person, roles=roles)
-        headers = {"Authorization": f"Bearer {self._bearers[person]}", **more.pop("headers", {})}
-        return await self._http.request(method, self.platform.services[service].url + path, headers=headers, **more)
+        bearer = f"Authorization: Bearer {self._bearers[person]}\r\n"
+        return await self._lines[service].send(method, path, bearer + headers, body)
+
+
+def told_of(service: str, path: str, person: str, key: str, answer: Answer, tries: int = 1) -> Json:
+    """What somebody was told of his command, for the checker."""
+    told: Json = json.loads(answer.body)
+    kind = "accepted" if answer.is_success else "refused"
+    line = {"kind": kind, "status": answer.status, "service": service, "actor": person}
+    if answer.is_success:
+        told.setdefault("facts", ["?"] if told.get("result") == "accepted" else [])
+        told.setdefault("known", told.get("result") == "duplicate")
+        line |= {name: told.get(name) for name in ("position", "stream", "version", "facts", "known")}
+    else:
+        line["rule"] = told.get("rule") or told.get("type")
+    return line | {"key": key, "path": path, "tries": tries}
 
 
 class Worker:

@@ -19,7 +19,7 @@ from infra.local.rest import OPERATOR as OPS
 from infra.local.rest import positions, run_on, wait_rest
 from tests.faults.abroad import Abroad
 from tests.faults.checker import SHOWN_VIEWS, Verdict, check
-from tests.faults.evidence import newest_entry, read
+from tests.faults.evidence import newest_entry, read, read_log
 from tests.faults.ground import Ground
 from tests.faults.kills import Site, all_ready
 from tests.faults.load import OPERATOR, Ask, Clients
@@ -95,10 +95,15 @@ class Standing:
         tried again then.
         """
         await all_ready(self.platform)
-        newest = [await newest_entry(self.platform.database(name).url) for name in self.platform.services]
+        databases = {name: self.platform.database(name).url for name in self.platform.services}
+        newest = [await newest_entry(url) for url in databases.values()]
         rested_at = await asyncio.to_thread(self._rest_at_an_instant, max(newest))
         columns = {view: each.columns for view, each in SHOWN_VIEWS.items()}
-        return check(await read(self.platform, self.logs, columns, rested_at, self.abroad.came, self.recovered))
+        told = [line for log in self.logs for line in read_log(log)]
+        evidence = await read(databases, self.platform.kafka.bootstrap, told, columns)
+        evidence.rested_at, evidence.recovered = rested_at, frozenset(self.recovered)
+        evidence.came = self.abroad.came()
+        return check(evidence)
 
     async def baton(self, *words: str) -> str:
         """What `baton` prints."""

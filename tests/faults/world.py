@@ -18,7 +18,7 @@ HEARS = {
     "audit": ["directory.*", "gateway.*", "tasks.*", "notify.*"],
 }
 CASE = uuid5(SPACE, "case")
-DELIVERY = str(uuid5(SPACE, "delivery"))
+DELIVERY, MESSAGE = str(uuid5(SPACE, "delivery")), str(uuid5(SPACE, "message"))
 
 
 class World:
@@ -98,16 +98,19 @@ def flawless() -> World:
     formed = world.decide("svc-1", ("tasks.FormCompleted", {}), ("tasks.HandoffOffered", offered))
     world.tell(formed, "c")
     world.tell(formed, "c", facts=[], known=True)
-    world.decide("notify/by-email", ("notify.DeliveryPlanned", {"delivery": DELIVERY}))
-    world.decide("notify/courier", ("notify.DeliveryAttempted", {"delivery": DELIVERY, "attempt": 1}))
-    world.decide("notify/courier", ("notify.DeliveryArrived", {"delivery": DELIVERY, "attempt": 1}))
+    chosen = {"person": "prod-1", "channel": "email"}
+    world.tell(world.decide("prod-1", ("notify.ChannelChosen", chosen), subject=uuid5(SPACE, "channel")), "d")
     cause = formed[-1]
-    message = {"to": "prod-1", "cause": str(cause.id), "template": "handoff-offered"}
-    world.decide("notify/tell-offered", ("notify.MessagePosted", message), cause=cause)
+    message = {"message": MESSAGE, "to": "prod-1", "cause": str(cause.id), "template": "handoff-offered"}
+    posted = world.decide("notify/tell-offered", ("notify.MessagePosted", message), cause=cause)
+    planned = {"delivery": DELIVERY, "message": MESSAGE, "channel": "email"}
+    world.decide("notify/send-out", ("notify.DeliveryPlanned", planned), cause=posted[0])
+    world.decide("notify/email", ("notify.DeliveryAttempted", {"delivery": DELIVERY, "attempt": 1}))
+    world.decide("notify/email", ("notify.DeliveryArrived", {"delivery": DELIVERY, "attempt": 1}))
     evidence = world.evidence
     evidence.came[DELIVERY] = 1
     evidence.ledger = {str(row.id): row.data.decode() for row in evidence.journals["audit"]}
     case = (str(CASE), "web-shop", "R1", "", "", "", "", "service")
-    letter = (str(CASE), "", "prod-1", "handoff-offered", "", str(cause.id))
+    letter = (str(CASE), MESSAGE, "prod-1", "handoff-offered", "", str(cause.id))
     evidence.views = {("tasks", "cases"): [case], ("notify", "messages"): [letter]}
     return world

@@ -1,16 +1,18 @@
-"""The errands service as a program of its own, on a fresh database and topics of its own; and which tests stay together
-when several processes share them.
+"""The errands service as a program of its own, on a fresh database and topics of its own; a browser; and which tests
+stay together when several processes share them.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.databases import Database
@@ -18,6 +20,7 @@ from libs.service.issuer import token
 from tests.integration.running import Program
 
 LONGEST = ("whole", "test_docs.py")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _numbers = itertools.count(1)
 
 
@@ -66,6 +69,17 @@ async def program(
         f"http://127.0.0.1:{port}",
         tmp_path / "program.log",
     )
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the PATH; Debian: apt-get install chromium")
+    with sync_playwright() as driver:
+        # Root has no sandbox; the pages are our own.
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 1600, "height": 1200})
+        browser.close()
 
 
 def _keys(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """The errands service as a program of its own, with doors: `python -m tests.integration.errands_program`.
 
-ERRANDS_OWNER names it: tests share one Kafka, and a fresh journal may not meet the topic of another.
+ERRANDS_OWNER names it, ERRANDS_BELLS whom it hears: tests share one Kafka, and a fresh journal may not meet the topic
+of another.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from libs.events.contract import Contract
 from libs.events.errors import NotFound
 from libs.events.service import Service
 from libs.events.tests import errands as errands_declared
-from libs.events.tests.errands import CONTRACT, ERRANDS, SERVICE, ErrandRow, FinishErrand, GiveErrand, PassOn
+from libs.events.tests.errands import BELLS, CONTRACT, ERRANDS, SERVICE, ErrandRow, FinishErrand, GiveErrand, PassOn
 from libs.service.doors import Accepted, Ask, Page, Read, Shown, roles
 
 router = APIRouter(prefix="/v1")
@@ -59,13 +60,14 @@ async def errand(errand: UUID, read: Read) -> Shown[ErrandRow]:
     return read.shown(row)
 
 
-def named(owner: str) -> Service:
-    """The same service under another name."""
+def named(owner: str, bells: str = BELLS.owner) -> Service:
+    """The same service under another name, and who rings bells likewise."""
     kinds = [kind for kind in CONTRACT.kinds.values() if kind.fact.__module__ == errands_declared.__name__]
-    return replace(SERVICE, name=owner, contract=Contract(owner, kinds))
+    heard = [kind for kind in BELLS.kinds.values() if kind.fact.__module__ == errands_declared.__name__]
+    return replace(SERVICE, name=owner, contract=Contract(owner, kinds), hears=(Contract(bells, heard),))
 
 
 if __name__ == "__main__":
     from libs.service.program import run
 
-    run(named(os.environ["ERRANDS_OWNER"]), router)
+    run(named(os.environ["ERRANDS_OWNER"], os.environ.get("ERRANDS_BELLS", BELLS.owner)), router)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,12 +33,16 @@ TAKEN = "250 taken"
 
 @dataclass
 class MailServer:
-    """`answers` to messages, the last one for all that follow; `refuses` is the answer to this recipient."""
+    """`answers` to messages, the last one for all that follow, unless `whim` gives another; `refuses` is the answer to
+    this recipient. `took`: those of `came` that were taken.
+    """
 
     port: int = 0
     answers: list[str] = field(default_factory=lambda: [TAKEN])
+    whim: Callable[[], str | None] = field(default=lambda: None)
     refuses: dict[str, str] = field(default_factory=dict)
     came: list[Any] = field(default_factory=list)
+    took: list[Any] = field(default_factory=list)
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Sequence[str]
@@ -51,10 +55,16 @@ class MailServer:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
         self.came.append(message_from_bytes(envelope.content, policy=policy.default))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        answer = self.whim() or _next(self.answers)
+        if answer.startswith("2"):
+            self.took.append(self.came[-1])
         if answer == MUTE:
             await asyncio.Event().wait()
         return answer
+
+
+def _next(answers: list[str]) -> str:
+    return answers.pop(0) if len(answers) > 1 else answers[0]
 
 
 @asynccontextmanager
@@ -74,12 +84,16 @@ async def mail_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[MailSe
 
 @dataclass
 class Receiver:
-    """`answers` to posts, the last one for all that follow: the rest of a status line, such as `200 OK`."""
+    """`answers` to posts, the last one for all that follow, unless `whim` gives another: the rest of a status line,
+    such as `200 OK`. `took`: the ids of those that were taken.
+    """
 
     port: int = 0
     answers: list[str] = field(default_factory=lambda: ["200 OK"])
+    whim: Callable[[], str | None] = field(default=lambda: None)
     headers: str = ""
     came: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    took: list[str] = field(default_factory=list)
 
     @property
     def ids(self) -> list[str]:
@@ -90,14 +104,16 @@ class Receiver:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
             self.came.append((headers, await reader.readexactly(int(headers["content-length"]))))
-            await self._answer(reader, writer)
+            await self._answer(reader, writer, headers.get("webhook-id", ""))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # who asked has gone, or only looked in
         finally:
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, id_: str) -> None:
+        answer = self.whim() or _next(self.answers)
+        if answer.startswith("2"):
+            self.took.append(id_)
         if answer == MUTE:
             await reader.read()  # until who asked has gone
             return

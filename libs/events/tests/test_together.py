@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
+from libs.events.errors import Unavailable
 from libs.events.together import TOGETHER_MAX, Together
 
 UNFIT = 13
@@ -124,3 +125,13 @@ async def test_when_nobody_answers_all_who_asked_are_told_and_the_next_are_asked
     far.broken = None
     far.let.release()
     assert await together.ask(3) == 6
+
+
+async def test_who_waited_while_nobody_answered_does_not_wait_as_long_again(
+    far: Far, together: Together[int, int]
+) -> None:
+    far.broken = Unavailable("the database does not answer")
+    tasks = [*await asking(together, 1), *await asking(together, 2, 3)]
+    far.let.release()
+    assert [type(each) for each in await asyncio.gather(*tasks, return_exceptions=True)] == [Unavailable] * 3
+    assert far.asked == [[1]]

@@ -136,3 +136,14 @@ def test_addresses_are_on_this_machine_only(baton: Verbs) -> None:
     told = baton("status", "--json").told
     hosts = {urlsplit(each["url"]).hostname for each in told["services"]}
     assert hosts | {told["kafka"]["bootstrap"].partition(":")[0], told["postgres"]["host"]} == {"127.0.0.1"}
+
+
+def test_a_journal_is_recovered_of_no_service_that_runs_and_of_none_that_does_not_exist(
+    baton: Verbs, case: str
+) -> None:
+    runs = baton("recover", "tasks")
+    assert (runs.code, runs.out) == (1, "")
+    assert re.fullmatch(r"baton: tasks still runs \(.*publisher.*\): `baton stop tasks` first\n", runs.err)
+    unknown = baton("recover", "taks")
+    assert unknown.code == 1
+    assert "there is no service 'taks': choose one of" in unknown.err

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,30 +12,18 @@ from urllib.parse import urlencode
 import httpx
 import psutil
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from infra.local import Platform
 from infra.local.ports import HOST
 from tests.integration.whole.verbs import Verbs
 
 pytestmark = pytest.mark.platform
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WITHIN_S = 60.0
 POLL_S = 0.2
 SHOWN_WITHIN_MS = 30_000
 TRACES_MAX = 500
 Trace = list[dict[str, Any]]
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on the PATH; Debian: apt-get install chromium")
-    with sync_playwright() as driver:
-        # Root has no sandbox; the page is our own.
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page(viewport={"width": 1600, "height": 1200})
-        browser.close()
 
 
 @pytest.fixture
