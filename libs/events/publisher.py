@@ -11,6 +11,7 @@ are thrown away and it starts anew, for ever, with a bounded pause; `state` show
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 5.0
 ASK_WITHIN_S = 30.0
 ASK_POLL_S = 0.05
+ASKED_EVERY_S = 0.5
+MOVE_WITHIN_S = 30.0
+"""While something is left to be published."""
+BATCHES_MAX = 50
+"""Sent one after the other before it is looked whether something else is asked for."""
 DESCRIBE_EVERY_S = 5.0
 _log = logging.getLogger(__name__)
 
@@ -64,7 +70,7 @@ class PublisherState:
 class Publisher:
     def __init__(self, contract: Contract, journal: Journal, *, dsn: str, kafka: str) -> None:
         self._contract, self._journal, self._dsn, self._kafka = contract, journal, dsn, kafka
-        self._kick = asyncio.Event()
+        self._kick, self._hurry = asyncio.Event(), asyncio.Event()
         self._moved = asyncio.Condition()
         self._asked = self._told = 0
         self._leading = False
@@ -75,7 +81,7 @@ class Publisher:
         self._pages = Ahead(journal.read_decided, "sequence", BATCH_RECORDS_MAX)
         self._decided = 0
         self._announced: heads.Head | None = None
-        self._announced_at = self._described_at = float("-inf")
+        self._described_at = float("-inf")
         self._looked = asyncio.Event()
 
     def state(self) -> PublisherState:
@@ -135,7 +141,7 @@ class Publisher:
             return
         self._asked += 1
         wanted = self._asked
-        self._kick.set()
+        self._hurry.set()
         try:
             async with asyncio.timeout(ASK_WITHIN_S), self._moved:
                 await self._moved.wait_for(lambda: self._told >= wanted or not self._leading)
@@ -171,8 +177,7 @@ class Publisher:
                 _log.info("publisher of %s leads from sequence %d", self._contract.owner, self._published.sequence)
                 sending = Sending(topic, described, head.epoch, arrived, producer, database, lead)
                 self._described_at = time.monotonic()
-                while True:
-                    await self._step(sending)
+                await self._work(sending)
         finally:
             self._pages.stop()
             database.terminate()
@@ -193,50 +198,49 @@ class Publisher:
         self._looked.set()
         return head, arrived
 
-    async def _step(self, sending: Sending) -> None:
-        """What was decided; the head, unless the last one is fresh; then wait for more, unless it is there."""
-        sending.lead.check()
-        seen, asked = self._journal.wake.count, self._asked
-        self._kick.clear()
-        more = await self._publish(sending, None)
-        fresh_s = heads.ANNOUNCE_EVERY_S_MIN - (time.monotonic() - self._announced_at)
-        if fresh_s > 0 and asked == self._told:
-            if not more:
-                await self._rest(fresh_s, seen)
-            return
-        again: int | None = await sending.database.fetchval(_ASKED)
-        if again is not None:
-            await self._send_again(sending, again)
-        head = await self._journal.head()
-        await self._publish(sending, head.sequence)
-        await self._announce(sending, head)
-        await self._check_topic(sending)
-        self._problem = None
-        async with self._moved:
-            self._told = asked
-            self._moved.notify_all()
-        await self._rest(heads.ANNOUNCE_EVERY_S, seen)
+    async def _work(self, sending: Sending) -> None:
+        """Publish and announce side by side: what is decided does not wait until the head is announced."""
+        announcing = asyncio.create_task(self._announce_on(sending), name=f"announcing {sending.topic}")
+        announcing.add_done_callback(lambda _: self._kick.set())
+        asks_at = 0.0
+        try:
+            while True:
+                sending.lead.check()
+                if announcing.done():
+                    announcing.result()
+                seen = self._journal.wake.count
+                self._kick.clear()
+                more = await self._publish(sending)
+                if time.monotonic() >= asks_at:
+                    again: int | None = await sending.database.fetchval(_ASKED)
+                    if again is not None:
+                        await self._send_again(sending, again)
+                    asks_at = time.monotonic() + ASKED_EVERY_S
+                if not more and not announcing.done():
+                    await self._rest(ASKED_EVERY_S, seen, self._kick)
+        finally:
+            announcing.cancel()
+            await asyncio.gather(announcing, return_exceptions=True)
 
-    async def _publish(self, sending: Sending, until: int | None) -> bool:
-        """Everything up to `until`, or one batch of what there is; whether there is probably more.
+    async def _publish(self, sending: Sending) -> bool:
+        """What there is, while pages are full up to BATCHES_MAX of them; whether there is probably more.
 
         One batch is under way while the next one is made; that is sent once the former is stored as acknowledged.
         """
         sequence, chain, full = self._published.sequence, self._published.sequences, False
         under_way: asyncio.Task[None] | None = None
         try:
-            while until is None or sequence < until:
+            for _ in range(BATCHES_MAX):
                 sending.lead.check()
                 entries = await self._pages.page(sequence)
+                full = self._pages.full(entries)
                 if entries:
                     batch = sending.prepare(entries, chain)
                     if under_way is not None:
                         await under_way
                     under_way = asyncio.create_task(self._send(sending, batch))
-                    sequence, chain, full = batch.sequence, batch.chain, self._pages.full(entries)
-                elif until is not None:
-                    raise Unavailable(f"no entry after sequence {sequence} though the head is at {until}")
-                if until is None:
+                    sequence, chain = batch.sequence, batch.chain
+                if not full:
                     break
             if under_way is not None:
                 await under_way
@@ -251,14 +255,43 @@ class Publisher:
         await store(sending.database, after, sending.lead)
         self._published = after
         self._decided = max(self._decided, after.sequence)
+        async with self._moved:
+            self._moved.notify_all()
 
-    async def _rest(self, pause_s: float, seen: int) -> None:
-        """Until the journal grew, `announce` was called, or it is time to announce again."""
-        if self._kick.is_set():
+    async def _announce_on(self, sending: Sending) -> None:
+        """Announce head after head: each once everything up to it is published."""
+        while True:
+            sending.lead.check()
+            seen, asked = self._journal.wake.count, self._asked
+            self._hurry.clear()
+            head = await self._journal.head()
+            while self._published.sequence < head.sequence:
+                await self._published_more(self._published.sequence)
+            await self._announce(sending, head)
+            await self._check_topic(sending)
+            self._problem = None
+            async with self._moved:
+                self._told = asked
+                self._moved.notify_all()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), heads.ANNOUNCE_EVERY_S_MIN)
+            await self._rest(heads.ANNOUNCE_EVERY_S - heads.ANNOUNCE_EVERY_S_MIN, seen, self._hurry)
+
+    async def _published_more(self, sequence: int) -> None:
+        """Raises Unavailable when nothing after this sequence is published in time, though there is something."""
+        try:
+            async with asyncio.timeout(MOVE_WITHIN_S), self._moved:
+                await self._moved.wait_for(lambda: self._published.sequence > sequence)
+        except TimeoutError as error:
+            raise Unavailable(f"nothing was published after sequence {sequence} within {MOVE_WITHIN_S} s") from error
+
+    async def _rest(self, pause_s: float, seen: int, unless: asyncio.Event) -> None:
+        """Until the journal grew, it is not to rest any longer, or the pause is over."""
+        if unless.is_set():
             return
         waits = [
             asyncio.create_task(self._journal.wake.wait(pause_s, since=seen)),
-            asyncio.create_task(self._kick.wait()),
+            asyncio.create_task(unless.wait()),
         ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -274,7 +307,7 @@ class Publisher:
                 heads.TOPIC, heads.encode(announced), key=self._contract.owner.encode(), partition=heads.PARTITION
             )
         self._decided = max(head.sequence, self._decided)
-        self._announced, self._announced_at = announced, time.monotonic()
+        self._announced = announced
 
     async def _check_topic(self, sending: Sending) -> None:
         """A topic that was made anew takes what is sent to it without a word; what it lost is noticed all the same."""
