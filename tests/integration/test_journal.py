@@ -474,3 +474,24 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not condition():  # noqa: ASYNC110 - what it waits for happens in the database
             await asyncio.sleep(0.005)
+
+
+async def test_few_appends_share_a_transaction_and_of_many_half_is_under_way_while_the_other_half_is_answered(
+    journal: Journal,
+) -> None:
+    sizes: list[int] = []
+    journal.observe_groups(sizes.append)
+
+    async def one_after_another(times: int) -> None:
+        for _ in range(times):
+            await journal.append(append())
+
+    await asyncio.gather(*(one_after_another(1) for _ in range(10)))
+    assert sizes == [10]
+    sizes.clear()
+    await asyncio.gather(*(one_after_another(1) for _ in range(64)))
+    assert sizes == [32, 32]
+    sizes.clear()
+    await asyncio.gather(*(one_after_another(5) for _ in range(64)))
+    assert sum(sizes) == 5 * 64
+    assert max(sizes) == 32, sizes
