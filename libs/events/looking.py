@@ -18,11 +18,13 @@ import asyncpg
 from libs.events.folding import as_key
 from libs.events.projector import Projector
 from libs.events.tables import Table
-from libs.events.together import Together
+from libs.events.together import TOGETHER_MAX, Together
 from libs.events.tracing import link_current
 from libs.events.views import LOOK_ROWS_MAX, Look, View
 
 LOOKS_MAX = 500
+MANY_TOGETHER_MAX = 32
+"""Looks that may find up to LOOK_ROWS_MAX rows each, in one round trip."""
 FRESH_WITHIN_S = 2.0
 # Of the entry that made the row what it is.
 _TRACEPARENT = "(select e.traceparent from journal.entries e where e.position = t.since_position) as traceparent"
@@ -103,7 +105,8 @@ class DatabaseLooks:
         kind = view, columns, tuple(value is None for value in values)
         if kind not in self._asking:
             sql = _statement(self._projector.tables[view], columns, kind[2])
-            self._asking[kind] = Together(partial(self._fetch_many, sql))
+            most = TOGETHER_MAX if columns == view.key else MANY_TOGETHER_MAX
+            self._asking[kind] = Together(partial(self._fetch_many, sql), most)
         given = (value for value in values if value is not None)
         records = await self._asking[kind].ask((position, tenant, *given))
         if len(records) > LOOK_ROWS_MAX:

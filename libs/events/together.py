@@ -20,15 +20,15 @@ A = TypeVar("A")
 
 
 class Together(Generic[Q, A]):
-    """Answers the questions of many askers by `fetch`, which takes up to TOGETHER_MAX and answers in their order.
+    """Answers the questions of many askers by `fetch`, which takes up to `most` and answers in their order.
 
     What `fetch` raises is raised to everybody whose question was among them. Where a value in one of them is to blame
     (asyncpg.DataError), they are asked one by one; where nobody answered for as long as may be (Unavailable), those who
     waited meanwhile are told as well, instead of waiting as long again.
     """
 
-    def __init__(self, fetch: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:
-        self._fetch = fetch
+    def __init__(self, fetch: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], most: int = TOGETHER_MAX) -> None:
+        self._fetch, self._most = fetch, most
         self._waiting: deque[tuple[Q, asyncio.Future[A]]] = deque()
         self._one_by_one = 0
         self._turn = asyncio.Lock()
@@ -50,7 +50,7 @@ class Together(Generic[Q, A]):
 
     async def _answer(self) -> None:
         """Ask what waits, the oldest first. Who is cancelled while he asks leaves the others' questions to the next."""
-        size = 1 if self._one_by_one else TOGETHER_MAX
+        size = 1 if self._one_by_one else self._most
         self._one_by_one = max(0, self._one_by_one - 1)
         group: list[tuple[Q, asyncio.Future[A]]] = []
         while self._waiting and len(group) < size:
