@@ -1,5 +1,5 @@
-"""The errands service as a program of its own, on a fresh database and topics of its own; a browser; and which tests
-stay together when several processes share them.
+"""The errands service as a program of its own, on a fresh database and topics of its own; services that
+speak and hear; a browser; and which tests stay together when several processes share them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 from infra.local.databases import Database
 from libs.service.issuer import token
 from tests.integration.running import Program
+from tests.integration.speakers import World
 
 LONGEST = ("whole", "test_docs.py")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -69,6 +70,17 @@ async def program(
         f"http://127.0.0.1:{port}",
         tmp_path / "program.log",
     )
+
+
+@pytest.fixture
+async def world(
+    kafka: str,
+    databases: Callable[[str], Awaitable[Database]],
+    topics: Callable[..., Awaitable[list[str]]],
+) -> AsyncIterator[World]:
+    made = World(kafka, databases, topics)
+    yield made
+    await made.close()
 
 
 @pytest.fixture

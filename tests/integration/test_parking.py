@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from infra.local.databases import Database
 from libs.events import desk, wire
 from libs.events.entries import Entry, new_id
 from libs.events.errors import CommandReused, NotFound, Refusal, Unavailable, Undecodable
@@ -21,17 +20,6 @@ from tests.integration.speakers import Hearer, Said, Speaker, World, running, un
 
 pytestmark = pytest.mark.platform
 GOOD = b'{"number":%d,"text":""}'
-
-
-@pytest.fixture
-async def world(
-    kafka: str,
-    databases: Callable[[str], Awaitable[Database]],
-    topics: Callable[..., Awaitable[list[str]]],
-) -> AsyncIterator[World]:
-    made = World(kafka, databases, topics)
-    yield made
-    await made.close()
 
 
 class Forged:

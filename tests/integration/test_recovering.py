@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -32,17 +31,6 @@ pytestmark = pytest.mark.platform
 TURNS = 30
 JOURNAL = ("entries", "offsets", "subscriptions")
 SINGLE = ("published", "mark")
-
-
-@pytest.fixture
-async def world(
-    kafka: str,
-    databases: Callable[[str], Awaitable[Database]],
-    topics: Callable[..., Awaitable[list[str]]],
-) -> AsyncIterator[World]:
-    made = World(kafka, databases, topics)
-    yield made
-    await made.close()
 
 
 @dataclass

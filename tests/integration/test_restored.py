@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -21,17 +21,6 @@ from tests.integration.speakers import Hearer, Said, Speaker, World, running, to
 
 pytestmark = pytest.mark.platform
 FACTS = 12
-
-
-@pytest.fixture
-async def world(
-    kafka: str,
-    databases: Callable[[str], Awaitable[Database]],
-    topics: Callable[..., Awaitable[list[str]]],
-) -> AsyncIterator[World]:
-    made = World(kafka, databases, topics)
-    yield made
-    await made.close()
 
 
 async def test_a_journal_that_its_topic_is_ahead_of_takes_nothing_until_both_agree(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -34,17 +34,6 @@ from tests.integration.speakers import (
 )
 
 pytestmark = pytest.mark.platform
-
-
-@pytest.fixture
-async def world(
-    kafka: str,
-    databases: Callable[[str], Awaitable[Database]],
-    topics: Callable[..., Awaitable[list[str]]],
-) -> AsyncIterator[World]:
-    made = World(kafka, databases, topics)
-    yield made
-    await made.close()
 
 
 async def test_what_one_decides_the_other_hears_in_the_order_of_its_key(world: World) -> None:
