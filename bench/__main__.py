@@ -106,19 +106,31 @@ def _measure(
     def module_of(side: str) -> str:
         return module.__name__ if side in module.SIDES else PEERS
 
+    standing = asyncio.run(_databases(ground.admin_url))
     for outcome in compare(comparison, module_of, ground, own, rounds, retries):
         progress.update(task, completed=sum(len(found) for found in outcome.rounds))
         if outcome.taken and not (last := outcome.taken[-1][1]).counts:
             progress.console.print(f"[dim]{reporting.of_sample(last)}: not quiet[/dim]")
-        asyncio.run(_checkpoint(ground.admin_url))
+        asyncio.run(_clear(ground.admin_url, standing))
     progress.update(task, completed=rounds * len(comparison.sides))
     return outcome
 
 
-async def _checkpoint(admin_url: str) -> None:
-    """What the sample before left unwritten does not burden the next one."""
+async def _databases(admin_url: str) -> set[str]:
     connection = await asyncpg.connect(admin_url)
     try:
+        return {row["datname"] for row in await connection.fetch("select datname from pg_database")}
+    finally:
+        await connection.close()
+
+
+async def _clear(admin_url: str, standing: set[str]) -> None:
+    """What a sample leaves behind (rows to vacuum, pages to write) does not burden the next one."""
+    made = await _databases(admin_url) - standing
+    connection = await asyncpg.connect(admin_url)
+    try:
+        for name in made:
+            await connection.execute(f'drop database "{name}" with (force)')
         await connection.execute("checkpoint")
     finally:
         await connection.close()

@@ -25,7 +25,7 @@ from libs.events.line import (
 from libs.events.pools import Pool, open_pool
 from libs.events.together import Together
 from libs.events.wake import Wake
-from libs.events.writer import QUEUE_MAX, Writer
+from libs.events.writer import GROUPS_MAX, QUEUE_MAX, Writer
 
 __all__ = ["ANY", "HEARD_MAX", "Append", "Appended", "AsOf", "Head", "Heard", "HeardOutcome", "Journal", "Offset"]
 
@@ -89,9 +89,8 @@ class Journal:
         self._pool = pool
         self._name = name = f"baton-{service}"
         self.wake = Wake(dsn, {**SETTINGS, "application_name": f"{name}-wake"})
-        self._writing, self._hearing, self._heading = (
-            Line(dsn, f"{name}-{what}") for what in ("writer", "hear", "head")
-        )
+        self._writing = [Line(dsn, f"{name}-writer") for _ in range(GROUPS_MAX)]
+        self._hearing, self._heading = (Line(dsn, f"{name}-{what}") for what in ("hear", "head"))
         self._writer = Writer(self._writing, self.wake, queue_max)
         self._loads, self._entries = Together(self._load), Together(self._at)
         self._tasks = [asyncio.create_task(self._writer.run(), name=f"{name}-writer")]
@@ -130,7 +129,7 @@ class Journal:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for line in (self._writing, self._hearing, self._heading):
+        for line in (*self._writing, self._hearing, self._heading):
             line.drop()
         self._pool.terminate()
 

@@ -1,7 +1,8 @@
 """The group commit: one writer per process takes what waits, appends it in one transaction, answers each by itself.
 
-When much waits it takes half, so that those who get their answers make their next appends while the database is busy
-with the other half; otherwise both would take turns.
+When much waits it takes half, and sends the other half beside it over a second connection: while one half is answered
+and its callers make their next appends, the database is busy with the other. Otherwise both would take turns. What was
+handed in first is noted first all the same: a group says beside which one it goes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 
@@ -21,13 +23,15 @@ from libs.events.wake import Wake
 QUEUE_MAX = 4_096
 GROUP_APPENDS_MAX = 256
 GROUP_BYTES_MAX = 4 * 1024 * 1024
+GROUPS_MAX = 2
+"""Under way at once, each on a connection of its own."""
 HALF_FACTS_MIN = 16
-"""Fewer facts are not worth a transaction of their own."""
+"""Fewer facts are not worth a transaction beside one that is under way."""
 CLOSE_WITHIN_S = 10.0
 
 _APPEND = """
 select outcome, last_position, last_version, last_noted_at from journal.append(
-  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 """
 _APPEND_ONE = """
 select outcome, last_position, last_version, last_noted_at from journal.append_one(
@@ -42,24 +46,36 @@ class Waiting(NamedTuple):
     answer: asyncio.Future[Appended]
 
 
+class Group(NamedTuple):
+    """What goes in one transaction."""
+
+    waiting: list[Waiting]
+    facts: int
+    settled: asyncio.Event
+
+    @property
+    def first_ids(self) -> list[UUID]:
+        return [waiting.append.facts[0][0] for waiting in self.waiting]
+
+
 class Writer:
     """A bounded queue and the task that empties it."""
 
-    def __init__(self, line: Line, wake: Wake, queue_max: int = QUEUE_MAX) -> None:
-        self._line, self._wake, self._queue_max = line, wake, queue_max
+    def __init__(self, lines: Sequence[Line], wake: Wake, queue_max: int = QUEUE_MAX) -> None:
+        self._lines, self._wake, self._queue_max = lines, wake, queue_max
         self._queue: deque[Waiting] = deque()
-        self._arrived = asyncio.Event()
+        self._arrived = [asyncio.Event() for _ in lines]
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
-        self._settling = 0
-        self._queued_facts = self._last_facts = 0
+        self._queued_facts = 0
+        self._under_way: list[Group] = []
         self.on_group: Callable[[int], None] | None = None
 
     @property
     def queued(self) -> int:
         """Appends that wait for their answer."""
-        return len(self._queue) + self._settling
+        return len(self._queue) + sum(len(group.waiting) for group in self._under_way)
 
     async def append(self, append: Append) -> Appended:
         """The result, once it is on disk. A caller that stops waiting harms nobody; its append may yet be noted."""
@@ -71,23 +87,19 @@ class Writer:
         self._queue.append(Waiting(append, answer))
         self._queued_facts += len(append.facts)
         self._idle.clear()
-        self._arrived.set()
+        if self._queued_facts >= HALF_FACTS_MIN:
+            for arrived in self._arrived:
+                arrived.set()
+        elif not self._under_way:
+            self._arrived[0].set()
         return await answer
 
     async def run(self) -> None:
         """Append group after group until cancelled; whoever waits then is told that the journal is closed."""
         try:
-            while True:
-                await self._arrived.wait()
-                while group := self._take():
-                    self._settling = len(group)
-                    if self.on_group is not None:
-                        self.on_group(len(group))
-                    await self._settle(group)
-                    self._settling = 0
-                self._last_facts = 0
-                self._arrived.clear()
-                self._idle.set()
+            async with asyncio.TaskGroup() as workers:
+                for line, arrived in zip(self._lines, self._arrived, strict=True):
+                    workers.create_task(self._work(line, arrived))
         finally:
             self._closed = True
             for waiting in self._queue:
@@ -103,31 +115,49 @@ class Writer:
             return False
         return True
 
-    def _take(self) -> list[Waiting]:
-        """The next group: bounded in appends and bytes, without those whose caller has gone. Half of what waits and was
-        under way last.
+    async def _work(self, line: Line, arrived: asyncio.Event) -> None:
+        """Settle one group after the other over one connection."""
+        while True:
+            await arrived.wait()
+            while group := self._take():
+                before = self._under_way[-1] if self._under_way else None
+                self._under_way.append(group)
+                if self.on_group is not None:
+                    self.on_group(len(group.waiting))
+                await self._settle(group.waiting, line, before)
+                self._under_way.remove(group)
+                group.settled.set()
+            arrived.clear()
+            if not self._queue and not self._under_way:
+                self._idle.set()
+
+    def _take(self) -> Group | None:
+        """The next group: bounded in appends and bytes, without those whose caller has gone. Half of what waits and is
+        under way; nothing while little waits and something is under way.
         """
-        group: list[Waiting] = []
+        under_way = sum(group.facts for group in self._under_way)
+        if under_way and self._queued_facts < HALF_FACTS_MIN:
+            return None
+        taken: list[Waiting] = []
         size = facts = 0
-        half = max(HALF_FACTS_MIN, (self._queued_facts + self._last_facts + 1) // 2)
-        while self._queue and len(group) < GROUP_APPENDS_MAX and size < GROUP_BYTES_MAX and facts < half:
+        half = max(HALF_FACTS_MIN, (self._queued_facts + under_way + 1) // 2)
+        while self._queue and len(taken) < GROUP_APPENDS_MAX and size < GROUP_BYTES_MAX and facts < half:
             waiting = self._queue.popleft()
             self._queued_facts -= len(waiting.append.facts)
             if not waiting.answer.done():
-                group.append(waiting)
+                taken.append(waiting)
                 size += waiting.append.size
                 facts += len(waiting.append.facts)
-        self._last_facts = facts
-        return group
+        return Group(taken, facts, asyncio.Event()) if taken else None
 
-    async def _settle(self, group: Sequence[Waiting]) -> None:
+    async def _settle(self, group: Sequence[Waiting], line: Line, before: Group | None) -> None:
         """Append a group and answer everybody in it. What the database refuses is searched for by halves."""
         parts = deque([group])
         try:
             while parts:
                 part = parts.popleft()
                 try:
-                    rows = await self._send([waiting.append for waiting in part])
+                    rows = await _send(line, [waiting.append for waiting in part], before)
                 except Unavailable as error:
                     for waiting in part:
                         _fail(waiting, type(error)(str(error), error.retry_after_s))
@@ -150,10 +180,16 @@ class Writer:
         if any(row["outcome"] == b"o" for row in rows):
             self._wake.grew()
 
-    async def _send(self, appends: Sequence[Append]) -> list[asyncpg.Record]:
-        if len(appends) == 1:
-            return await self._line.call(_APPEND_ONE, *_one(appends[0]))
-        return await self._line.call(_APPEND, *_columns(appends))
+
+async def _send(line: Line, appends: Sequence[Append], before: Group | None) -> list[asyncpg.Record]:
+    if before is not None and not before.settled.is_set():
+        await asyncio.sleep(0)  # the loop sends at the end of its round: the other group shall leave before this one
+        if rows := await line.call(_APPEND, *_columns(appends), before.first_ids):
+            return rows
+        await before.settled.wait()
+    if len(appends) == 1:
+        return await line.call(_APPEND_ONE, *_one(appends[0]))
+    return await line.call(_APPEND, *_columns(appends), [])
 
 
 def _one(append: Append) -> tuple[object, ...]:

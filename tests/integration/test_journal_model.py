@@ -19,7 +19,7 @@ from libs.events.errors import CommandReused, VersionConflict
 from libs.events.journal import ANY, Append, Appended, Heard, Journal
 from libs.events.line import Line
 from libs.events.wake import Wake
-from libs.events.writer import Writer
+from libs.events.writer import HALF_FACTS_MIN, Writer
 from tests.integration.journal_probe import append, record
 
 pytestmark = pytest.mark.platform
@@ -176,7 +176,7 @@ async def test_a_group_full_of_conflicts_and_repeats_takes_one_call(database: Da
     must not take that way.
     """
     root, line = new_id(), Counting(database.url, "probe")
-    writer = Writer(line, Wake(database.url, {}))
+    writer = Writer([line], Wake(database.url, {}))
     group = [
         Ask(c, s, e, 3, p) for c, s, e, p in [(0, 0, 0, 0), (0, 0, 0, 0), (1, 0, 0, 0), (2, 0, 3, 0), (2, 0, 3, 1)]
     ]
@@ -195,3 +195,55 @@ async def test_a_group_full_of_conflicts_and_repeats_takes_one_call(database: Da
         (11, 11, False),
     ]
     assert line.calls == 1
+
+
+class Late(Counting):
+    """A line whose first call leaves only once `may_go` is set."""
+
+    def __init__(self, dsn: str, name: str) -> None:
+        super().__init__(dsn, name)
+        self.may_go = asyncio.Event()
+
+    async def call(self, query: str, *arguments: Any) -> Any:
+        await self.may_go.wait()
+        return await super().call(query, *arguments)
+
+
+class Telling(Counting):
+    """A line that tells when it had an answer."""
+
+    def __init__(self, dsn: str, name: str) -> None:
+        super().__init__(dsn, name)
+        self.answered = asyncio.Event()
+
+    async def call(self, query: str, *arguments: Any) -> Any:
+        rows = await super().call(query, *arguments)
+        self.answered.set()
+        return rows
+
+
+async def test_of_many_appends_half_goes_beside_the_other_half_and_what_came_first_is_noted_first(
+    database: Database,
+) -> None:
+    root, late, beside = new_id(), Late(database.url, "probe"), Telling(database.url, "probe")
+    writer = Writer([late, beside], Wake(database.url, {}))
+    sizes: list[int] = []
+    writer.on_group = sizes.append
+    waiting = [
+        asyncio.create_task(writer.append(made(root, Ask(number, number, 0, 1, 0))))
+        for number in range(2 * HALF_FACTS_MIN + 2)
+    ]
+    await asyncio.sleep(0)
+    running = asyncio.create_task(writer.run())
+    async with asyncio.timeout(10):
+        await beside.answered.wait()
+        assert not any(each.done() for each in waiting), "the second half was noted before the first had left"
+        late.may_go.set()
+        results = await asyncio.gather(*waiting)
+    assert await writer.drain()
+    running.cancel()
+    late.drop()
+    beside.drop()
+    assert sizes == [HALF_FACTS_MIN + 1, HALF_FACTS_MIN + 1]
+    assert (late.calls, beside.calls) == (1, 2)
+    assert [result.position for result in results] == [*range(1, len(results) + 1)]
