@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from libs.events.appends import Append, Heard, Offset
 from libs.events.errors import LeadershipLost

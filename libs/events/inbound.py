@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import asyncpg
+from msgspec.structs import replace
 from opentelemetry import trace
 
 from libs.events import wire

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
 
 from libs.events import wire
 from libs.events.appends import DATA_BYTES_MAX, Heard
@@ -21,8 +23,7 @@ _AHEAD_MAX = timedelta(seconds=AHEAD_S_MAX)
 ANYTHING = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(msgspec.Struct, frozen=True, gc=False):
     """A record as it came from a topic, or from its parked row."""
 
     topic: str
@@ -38,8 +39,7 @@ class Raw:
         return self.topic, self.partition
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """How far a partition was heard. `sequence`: the last of its owner that was taken or passed over."""
 
     next_offset: int = 0
@@ -47,8 +47,7 @@ class Place:
     epoch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What to do with a record: park it (`problem`), hold it back (`held`), take it (`wanted`), or pass it over.
 
     `passed`: its owner's chain is past its place, so it must have been heard before.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid5
 
@@ -50,8 +49,7 @@ class State(StrEnum):
 PENDING = (State.PARKED, State.WAITING)
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(msgspec.Struct, frozen=True, gc=False):
     """One row of journal.parked: the record as it came and what is known about it. `mended`: the value that an operator
     put in the place of the record's own.
     """
@@ -127,7 +125,7 @@ def parked_json(rows: Sequence[Parked]) -> str:
     ).decode()
 
 
-_PLAIN = tuple(name for name in Parked.__slots__ if name not in ("reason", "headers", "value", "mended"))
+_PLAIN = tuple(name for name in Parked.__struct_fields__ if name not in ("reason", "headers", "value", "mended"))
 
 
 class RecordParked(Fact, frozen=True):

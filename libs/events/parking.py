@@ -11,13 +11,13 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID, uuid5
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 
 from libs.events.appends import ANY, DATA_BYTES_MAX, Append
 from libs.events.contract import Contract
@@ -42,7 +42,7 @@ ANSWER_WITHIN_S = 10.0
 ANSWER_POLL_S = 0.05
 UNKNOWN_TENANT = "unknown"
 
-_COLUMNS = ", ".join(name for name in Parked.__slots__ if name != "headers")
+_COLUMNS = ", ".join(name for name in Parked.__struct_fields__ if name != "headers")
 _SELECT = f"select {_COLUMNS}, headers::text as headers from journal.parked"
 _LIST = """
 select id, number, kind, state, topic, partition, record_offset, key, reason, event_id, type, tenant, subject,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from libs.events.desk import Desk, Draft, Key
 from libs.events.judging import Place, Raw, Verdict, raw_of

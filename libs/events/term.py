@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 import asyncpg
+from msgspec.structs import replace
 from opentelemetry import trace
 
 from libs.events.desk import Desk, Draft, Key, Partition

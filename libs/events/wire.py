@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -32,6 +33,8 @@ VALUE_BYTES_MAX = 1024 * 1024
 HEADER_BYTES_MAX = 8 * 1024
 HEADERS_MAX = 64
 SHOWN_CHARS_MAX = 80
+NAMES_KNOWN_MAX = 256
+"""Of so many header names, the attribute need not be found again."""
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
 SOURCE_PREFIX = "/baton/"
@@ -49,8 +52,7 @@ class Outgoing(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """The attributes of a CloudEvent by their names (extensions and `traceparent` among them), and its data."""
 
     attributes: Mapping[str, str]
@@ -154,13 +156,11 @@ def envelope(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envel
     for number, (name, raw) in enumerate(headers):
         if number >= HEADERS_MAX:
             raise Undecodable("headers", f"more than {HEADERS_MAX}", "have its sender send fewer")
-        lower = name.lower()
-        if lower.startswith("ce_"):
-            attribute = lower[3:]
+        if (attribute := _attribute(name)) is not None:
             if attribute in attributes:
                 raise Undecodable(shown(name), "twice", "a header may come once only")
             attributes[attribute] = _header_text(name, raw)
-        elif lower == "traceparent":
+        elif (lower := name.lower()) == "traceparent":
             parents.append((raw or b"").decode("ascii", "replace"))
         elif lower == "content-type":
             if content_type is not None:
@@ -296,8 +296,16 @@ def _small(event: Envelope, name: str, highest: int) -> int:
     return number
 
 
+@lru_cache(NAMES_KNOWN_MAX)
+def _attribute(name: str) -> str | None:
+    """The attribute of a header, whichever letters it is written in; None for a header that is none."""
+    lower = name.lower()
+    return lower[3:] if lower.startswith("ce_") else None
+
+
 def _header_text(name: str, raw: bytes | None) -> str:
-    raw = raw or b""
+    if not raw:
+        return ""
     if len(raw) > HEADER_BYTES_MAX:
         raise Undecodable(shown(name), f"{len(raw)} bytes", f"at most {HEADER_BYTES_MAX} are taken")
     try:
