@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from msgspec import structs
 
 from infra.local.databases import Database
 from libs.events import projector, rebuilding
@@ -308,8 +309,8 @@ async def test_what_a_dead_process_began_on_a_parked_reaction_can_be_asked_again
 async def test_what_was_about_to_flow_when_a_listener_ended_flows_with_the_next_one(database: Database) -> None:
     async with listening(database) as (desk, taker):
         rows = [_row(offset, Problem.WAITING, State.WAITING) for offset in (3, 4, 5)]
-        behind = replace(_row(9, Problem.WAITING, State.WAITING), key="main:other")
-        poison = replace(_row(8, Problem.UNREADABLE, State.PARKED), key="main:other")
+        behind = structs.replace(_row(9, Problem.WAITING, State.WAITING), key="main:other")
+        poison = structs.replace(_row(8, Problem.UNREADABLE, State.PARKED), key="main:other")
         await desk.journal.hear((), (), (*rows, poison, behind))
         await desk.load((TOPIC,))
         await Term(taker, desk, cast("Fetching", None)).resume()
@@ -322,12 +323,12 @@ async def test_what_was_about_to_flow_when_a_listener_ended_flows_with_the_next_
 async def test_a_foreign_record_with_the_same_id_does_not_stand_for_the_one_that_waits(database: Database) -> None:
     async with listening(database) as (desk, _):
         event = uuid4()
-        await desk.journal.hear((), (), (replace(_row(1, Problem.FOREIGN, State.PARKED), event_id=event),))
+        await desk.journal.hear((), (), (structs.replace(_row(1, Problem.FOREIGN, State.PARKED), event_id=event),))
         verdict = Verdict(_raw(2), Envelope({"id": str(event)}, b""), link=Link(2, 1, 1), wanted=True)
         assert not await desk.known(Draft(), verdict)
         desk.set_aside(draft := Draft(), verdict, now())
         await desk.commit(draft, now())
-        again = replace(verdict, raw=_raw(7))  # its copy, published once more
+        again = structs.replace(verdict, raw=_raw(7))  # its copy, published once more
         assert await desk.known(Draft(), again)
 
 
