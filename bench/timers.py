@@ -147,7 +147,7 @@ async def _reached(service: Errands, position: int) -> bool:
 
 
 async def _remind(service: Errands, count: int, due: Due) -> None:
-    """So many reminders on record and in the view."""
+    """So many reminders on record, folded and passed by the reactions, as in a service that has been running."""
     chosen, numbers = facts(), iter(range(count))
 
     async def write() -> None:
@@ -156,8 +156,7 @@ async def _remind(service: Errands, count: int, due: Due) -> None:
             await service.journal.append(appends([fact], 1)(stream_id(TENANT, OWNER, "task", task), 0, 0, task))
 
     await asyncio.gather(*(write() for _ in range(APPENDS_AT_ONCE)))
-    while await service.projector.step():
-        pass
+    await service.settle()
 
 
 SIDES = {"ours, fired": fired, "ours, late": late, **PEERS}
