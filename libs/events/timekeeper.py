@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -40,6 +40,8 @@ LOOK_EVERY_S_MIN = 0.01
 UNSETTLED_MAX = 2_000
 """Rows that fired and of which what came is not yet folded and reacted to."""
 STUCK_MAX = 1_000
+BESIDE_MAX = 64
+"""Beside so many rows that have just fired the next one is looked for; beside more, one is likely to be due."""
 _IMPORTED_DUE = """
 select exists (select from {timelines} l
                join {table} t on t.timeline = l.source and t.tenant = l.tenant and t.due_at <= l.up_to)
@@ -115,9 +117,12 @@ class Timekeeper:
         What is due for a subject waits until all that came of what fired for it before is folded and reacted to.
         """
         reading, known = await self._clock.read(), self._listener.watermarks()
-        if not await self._something_is_due(reading):
+        done = await self._settled() if self._fired else None
+        under_way = {mark for mark, position in self._fired.items() if position > (done or 0)}
+        if not await self._something_is_due(reading, under_way):
+            self._fired = {mark: self._fired[mark] for mark in under_way}
             return False
-        done = min(await self._reactor.position(), await self._projector.position())
+        done = await self._settled() if done is None else done
         self._unsettled = {about: position for about, position in self._unsettled.items() if position > done}
         if sum(position > done for position in self._fired.values()) > UNSETTLED_MAX:
             return False
@@ -133,9 +138,13 @@ class Timekeeper:
             await self._fire(firings, reading)
         return bool(firings)
 
-    async def _something_is_due(self, reading: Reading) -> bool:
+    async def _settled(self) -> int:
+        """The position up to which all is folded and reacted to."""
+        return min(await self._reactor.position(), await self._projector.position())
+
+    async def _something_is_due(self, reading: Reading, beside: Set[RowMark]) -> bool:
         """Whether it is worth to look closer: by the clock, or by the event time of a source."""
-        self._nearest = await self.next_due()
+        self._nearest = await self._next_due(beside) if len(beside) <= BESIDE_MAX else reading.now
         if self._nearest is not None and self._nearest <= reading.fire_until:
             return True
         for timer in self._service.timers:
@@ -154,10 +163,15 @@ class Timekeeper:
 
     async def next_due(self) -> datetime | None:
         """The nearest due instant on the domain clock, None when nothing waits (stuck rows left out)."""
+        return await self._next_due(frozenset())
+
+    async def _next_due(self, beside: Set[RowMark]) -> datetime | None:
+        """The same, without these rows."""
         found: list[datetime] = []
+        where = f"timeline = '' and due_at is not null order by due_at {self._first(1 + len(beside))}"
         for timer in self._service.timers:
-            rows = await self._rows(timer, f"timeline = '' and due_at is not null order by due_at {self._first(1)}")
-            found += [due.row.due_at for due in rows[:1]]
+            rows = await self._rows(timer, where)
+            found += [due.row.due_at for due in rows if mark_of(timer, due) not in beside][:1]
         return min(found, default=None)
 
     async def waiting(self) -> int:
