@@ -140,7 +140,7 @@ class Timekeeper:
 
     async def _settled(self) -> int:
         """The position up to which all is folded and reacted to."""
-        return min(await self._reactor.position(), await self._projector.position())
+        return min(await asyncio.gather(self._reactor.position(), self._projector.position()))
 
     async def _something_is_due(self, reading: Reading, beside: Set[RowMark]) -> bool:
         """Whether it is worth to look closer: by the clock, or by the event time of a source."""
