@@ -106,10 +106,14 @@ def read_log(log: Path) -> list[dict[str, Any]]:
 
 
 async def newest_entry(url: str) -> datetime:
-    """When a journal noted its last entry; long ago for an empty one."""
+    """When a journal noted its last entry, or when the last of what it says happened; long ago for an empty one. The
+    latter is ahead where a process whose clock was ahead said so, and what follows from that is due no earlier.
+    """
     connection = await asyncpg.connect(url, command_timeout=READ_SECONDS_MAX)
     try:
-        noted: datetime | None = await connection.fetchval("select max(noted_at) from journal.entries")
+        noted: datetime | None = await connection.fetchval(
+            "select greatest(max(noted_at), max(occurred_at)) from journal.entries"
+        )
         return noted or datetime.min.replace(tzinfo=UTC)
     finally:
         await connection.close()
