@@ -41,7 +41,6 @@ PER_SECOND = 500
 APPENDS_AT_ONCE = 256
 WITHIN_S = 120.0
 AHEAD_S = 2.0
-WARM_S = 1.0
 FAR = datetime(2099, 1, 1, tzinfo=UTC)
 Due = Callable[[int], datetime]
 COMPARISONS = (
@@ -129,15 +128,13 @@ async def fired(ground: Ground) -> Sample:
 
 
 async def late(ground: Ground) -> Sample:
-    """Due one after the other while the runner runs: from the due instant to the instant on record. The first of them
-    (WARM_S) do not count, as in the other sides that are asked over and over.
-    """
+    """Due one after the other while the runner runs: from the due instant to the instant on record."""
     database = msgspec.json.decode(ground.made["database"], type=Database)
-    count, warm = round(PER_SECOND * ground.seconds), round(PER_SECOND * WARM_S)
+    count = round(PER_SECOND * ground.seconds)
     async with errands(database, SERVICE) as service:
-        start = datetime.now(UTC) + timedelta(seconds=AHEAD_S + (warm + count) / PER_SECOND / 4)
-        await _remind(service, warm + count, lambda number: start + timedelta(seconds=number / PER_SECOND))
-        before = await service.journal.position() + warm
+        start = datetime.now(UTC) + timedelta(seconds=AHEAD_S + count / PER_SECOND / 4)
+        await _remind(service, count, lambda number: start + timedelta(seconds=number / PER_SECOND))
+        before = await service.journal.position()
         async with service.working():
             await until(lambda: _reached(service, before + count), WITHIN_S)
         entries = await service.journal.read(before, count)
