@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from libs.events.contracts.notify import (
@@ -20,6 +21,7 @@ from libs.events.contracts.tasks import CaseClosed
 from libs.events.effects import Delivery as Due
 from libs.events.effects import NotSent
 from libs.events.errors import NotFound, Refusal
+from libs.events.folding import Held, apply, lines_by_fact, touches
 from libs.events.testing import MemoryService, given
 from services.notify.channels.webhook import Gone
 from services.notify.commands import (
@@ -87,6 +89,28 @@ def test_a_message_goes_out_once_by_every_channel_that_its_reader_chose() -> Non
     ]
     assert {entry.subject for entry in service.entries[-2:]} == {CASE}
     assert {found.effect.name for found in service.effects(at("12:00"))} == {EMAIL, WEBHOOK}
+
+
+@pytest.mark.parametrize("of", ["occurred_at", "recorded_at"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_clock_that_stands_ahead_for_a_while_does_not_hold_back_what_goes_out_at_once(again: bool, of: str) -> None:
+    service, sent = due(EMAIL)
+    if again:
+        service.send(sent, None, at=at("12:00"))
+        service.ask(RepeatDelivery(delivery=sent.row.delivery, case_id=CASE), by="ops-1", at=at("12:00"))
+    *before, last = [(e, f) for e, f in zip(service.entries, service.facts, strict=True) if f in service.decided()]
+    ahead = msgspec.structs.replace(last[0], **{of: getattr(last[0], of) + timedelta(hours=2)})
+    view = DELIVERIES[EMAIL]
+    work = [
+        touch
+        for entry, fact in (*before, (ahead, last[1]))
+        for touch in touches(view, lines_by_fact(view), entry, fact)
+    ]
+    live = {touch.key: Held(None, 0) for touch in work}
+    apply(live, work)
+    (held,) = live.values()
+    assert held.row.state == "waiting"
+    assert held.row.due_at <= last[0].recorded_at
 
 
 def test_an_attempt_is_on_record_with_its_deadline_before_what_came_of_it() -> None:

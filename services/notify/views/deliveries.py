@@ -41,13 +41,27 @@ class Delivery:
     said: str = ""
 
 
+def _at_once(entry: Entry) -> datetime:
+    """When it happened or was recorded, whichever is earlier: no clock that once stood ahead may hold it back."""
+    return min(entry.occurred_at, entry.recorded_at)
+
+
 def _planned(channel: str) -> Any:
     def planned(row: Delivery | None, fact: DeliveryPlanned, entry: Entry) -> Delivery | None:
         if fact.channel != channel:
             return None
-        at = entry.occurred_at
         return Delivery(
-            fact.delivery, fact.message, fact.to, channel, entry.subject, "waiting", at, None, 1, entry.version, at
+            fact.delivery,
+            fact.message,
+            fact.to,
+            channel,
+            entry.subject,
+            "waiting",
+            _at_once(entry),
+            None,
+            1,
+            entry.version,
+            entry.occurred_at,
         )
 
     return planned
@@ -95,7 +109,7 @@ def _repeated(row: Delivery | None, fact: DeliveryRepeated, entry: Entry) -> Del
     if row is None:
         return None
     attempt = row.attempt + (row.due_at is None)
-    return replace(row, state="waiting", due_at=entry.occurred_at, attempt=attempt, stream_version=entry.version)
+    return replace(row, state="waiting", due_at=_at_once(entry), attempt=attempt, stream_version=entry.version)
 
 
 def _delivery(fact: Any, entry: Entry) -> tuple[UUID]:
@@ -105,7 +119,7 @@ def _delivery(fact: Any, entry: Entry) -> tuple[UUID]:
 def _view(name: str, channel: str) -> View[Delivery]:
     return View(
         name=name,
-        version=1,
+        version=2,
         row=Delivery,
         key=("delivery",),
         folds=(
