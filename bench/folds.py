@@ -24,6 +24,7 @@ from libs.events.entries import new_id
 from libs.events.folding import Held, Key, apply, lines_by_fact, touches
 from libs.events.journal import Journal
 from libs.events.projector import BATCH_ENTRIES_MAX, Decoder, Projector, folded
+from libs.service.database import open_pool
 
 SIZE = 300_000
 KEYS = 60_000
@@ -80,7 +81,7 @@ async def ours(ground: Ground) -> Sample:
     """The projector, from position 0."""
     address = ground.made["database"]
     journal = await Journal.open(address, service="bench")
-    pool = await asyncpg.create_pool(address, min_size=1, max_size=4)
+    pool = await open_pool(address, "bench")
     table = f"{TASKS.name}_v{TASKS.version}"
     try:
         await pool.execute(f"drop table if exists views.{table}, views.{table}_past cascade")

@@ -22,6 +22,7 @@ from libs.events import rebuilding
 from libs.events.journal import Journal
 from libs.events.projector import Projector
 from libs.events.reading import Moment, Reader
+from libs.service.database import READERS_MAX, open_pool
 
 SIZE = 1_000_000
 QUERIES = 2_000
@@ -72,7 +73,7 @@ async def _page(reader: Reader, assignee: Any, at: Moment | None) -> object:
 async def replayed(ground: Ground) -> Sample:
     """The view folded anew beside the live one, and compared."""
     journal = await Journal.open(ground.made["database"], service=OWNER)
-    pool = await asyncpg.create_pool(ground.made["database"], min_size=1, max_size=4)
+    pool = await open_pool(ground.made["database"], "bench")
     began = time.perf_counter()
     rebuilt = await rebuilding.check(SERVICE, TASKS, journal, pool)
     took = time.perf_counter() - began
@@ -114,8 +115,8 @@ async def _values(ground: Ground, projector: Projector, column: str) -> Sequence
 @asynccontextmanager
 async def _open(made: dict[str, str]) -> AsyncIterator[tuple[Journal, Projector, Reader]]:
     journal = await Journal.open(made["database"], service=OWNER)
-    pool = await asyncpg.create_pool(made["database"], min_size=1, max_size=4)
-    readers = await asyncpg.create_pool(made["reader"], min_size=1, max_size=1)
+    pool = await open_pool(made["database"], "bench")
+    readers = await open_pool(made["reader"], "bench-read", READERS_MAX)
     try:
         projector = Projector(SERVICE, journal, pool, dsn=made["database"])
         await projector.prepare()

@@ -25,6 +25,7 @@ from libs.events.reading import Reader
 from libs.events.service import Service
 from libs.events.tests.errands import SERVICE
 from libs.events.timekeeper import Timekeeper, Watermarks
+from libs.service.database import READERS_MAX, open_pool
 
 DEADLINE_S = 20.0
 
@@ -94,8 +95,8 @@ async def errands(
 ) -> AsyncIterator[Errands]:
     """`ears`: what it knows of other owners."""
     journal = await Journal.open(database.url, service=service.name)
-    pool = await asyncpg.create_pool(database.url, min_size=1, max_size=10)
-    readers = await asyncpg.create_pool(database.reader_url, min_size=1, max_size=4)
+    pool = await open_pool(database.url, service.name)
+    readers = await open_pool(database.reader_url, f"{service.name}-read", READERS_MAX)
     try:
         projector = Projector(service, journal, pool, dsn=database.url)
         looks = DatabaseLooks(projector, pool)

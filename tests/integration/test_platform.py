@@ -24,6 +24,7 @@ from infra.local import Platform
 from infra.local.databases import Database
 from infra.local.platform import project_root
 from infra.local.ports import random_free
+from infra.local.postgres import SCRAM_ITERATIONS
 from infra.local.supervisor import Supervisor, told
 
 pytestmark = pytest.mark.platform
@@ -47,6 +48,18 @@ async def test_a_fresh_database_is_migrated_and_open_to_its_own_roles_only(
 async def test_a_wrong_password_is_refused(database: Database) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(database.url, password="guessed")
+
+
+async def test_a_new_connection_does_not_stop_a_service_for_thousands_of_rounds_of_its_password(
+    platform: Platform, database: Database
+) -> None:
+    """The rounds stand in the verifier of each role, made when its password was set."""
+    admin = await asyncpg.connect(platform.postgres.admin_url)
+    try:
+        kept = await admin.fetchval("select rolpassword from pg_authid where rolname = $1", database.service_role)
+    finally:
+        await admin.close()
+    assert kept.startswith(f"SCRAM-SHA-256${SCRAM_ITERATIONS}:")
 
 
 async def test_what_was_acknowledged_is_on_disk_and_a_gone_client_holds_nothing(database: Database) -> None:

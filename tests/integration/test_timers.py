@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import pytest
 
 from infra.local.databases import Database
 from libs.events import timekeeper
+from libs.events.clock import Reading
 from libs.events.entries import Entry, Fact, new_id
 from libs.events.heads import Watermark
 from libs.events.service import Service
@@ -37,6 +39,7 @@ pytestmark = pytest.mark.platform
 LIMIT_S = 60
 MOMENT = timedelta(microseconds=1)
 GRACE_S = 1.0
+NEXT_IN_S = 2
 LONG_S = 3_600.0
 
 
@@ -243,6 +246,35 @@ async def test_more_that_fired_than_may_be_unsettled_holds_the_rest_back_only_un
         assert len(await forgotten(service)) == 2
         async with service.working():
             await until(lambda: _count(service, 5), "all have fired")
+
+
+async def test_what_fired_and_is_not_yet_folded_does_not_keep_the_timekeeper_awake_until_the_next_one_is_due(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with errands(database) as service:
+        for due_in_s in (0, NEXT_IN_S):
+            await service.ask(GiveErrand(errand=new_id(), to="ann", due_in_s=due_in_s))
+        await service.settle()
+        due_at, looks, read = service.clock.now() + timedelta(seconds=NEXT_IN_S), list[Reading](), service.clock.read
+
+        async def counted() -> Reading:
+            looks.append(await read())
+            return looks[-1]
+
+        async def nearly_due() -> bool:
+            return await _count(service, 1) and service.clock.now() > due_at
+
+        monkeypatch.setattr(service.clock, "read", counted)
+        firing = asyncio.create_task(service.timekeeper.run())
+        try:
+            await until(nearly_due, "the first has fired, and the second is due")
+            seen = len(looks)
+            await service.settle()
+            await until(lambda: _count(service, 2), "both have fired")
+        finally:
+            firing.cancel()
+            await asyncio.wait([firing])
+    assert seen < NEXT_IN_S / timekeeper.POLL_S_MIN / 2
 
 
 async def _count(service: Errands, count: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from cloudevents.core.bindings import kafka as theirs
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from libs.events import wire
@@ -101,6 +102,18 @@ def test_whatever_an_entry_says_survives_the_wire(**said: Any) -> None:
     record = wire.outgoing(sent, previous=0, epoch=1)
     got = wire.heard(wire.envelope(record.headers, record.value), backfilled=False)
     assert {name: getattr(got, name) for name in said} == said
+
+
+_zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(instant=st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=_zones))  # noqa: DTZ001 made aware
+@example(instant=INSTANT.replace(microsecond=0))
+@example(instant=INSTANT.replace(microsecond=120_000))
+def test_an_instant_has_one_form_since_the_digest_of_a_record_depends_on_it(instant: datetime) -> None:
+    told = wire.instant_text(instant)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", told)
+    assert datetime.fromisoformat(told) == instant
 
 
 def test_the_partition_follows_from_the_key_by_a_fixed_rule() -> None:
