@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from libs.events.entries import Fact
-from libs.events.errors import Undecodable
+from libs.events.errors import ILLEGIBLE, Undecodable
 from libs.events.parked import ParkedRecordDropped, ParkedRecordReleased, RecordParked
 
 Json = dict[str, Any]
@@ -89,7 +89,7 @@ class Language:
             if version == kind.version:
                 return self._decoders[type_].decode(data)
             return _upcast(kind, version, data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except ILLEGIBLE as error:
             raise Undecodable(f"data of {type_} v{version}", str(error), "mend it or have it sent again") from error
 
 

@@ -13,6 +13,11 @@ BatonError
     └── Diverged            journal and topic tell different stories; nothing is written until a person decides
 """
 
+import msgspec
+
+ILLEGIBLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What reading the bytes of others may raise: broken JSON, text that is no UTF-8, arrays nested without end."""
+
 
 class BatonError(Exception):
     """Base of everything that the kernel raises on purpose."""

@@ -15,7 +15,7 @@ from datetime import datetime
 
 import msgspec
 
-from libs.events.errors import Undecodable
+from libs.events.errors import ILLEGIBLE, Undecodable
 
 TOPIC = "baton.heads"
 PARTITION = 0
@@ -46,7 +46,7 @@ def encode(head: Head) -> bytes:
 def decode(value: bytes | None) -> Head:
     try:
         head = _decoder.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except ILLEGIBLE as error:
         raise Undecodable("head", str(error), f"have its owner announce again; it is passed over on {TOPIC}") from error
     if head.at.tzinfo is None:
         raise Undecodable("head.at", head.at.isoformat(), "an instant with its zone is expected")

@@ -100,7 +100,7 @@ class Term:
     async def _one(self, draft: Draft, partition: Partition, raw: Raw, now: datetime) -> bool:
         """Put one record into the draft; False when nothing more of its partition can be taken now."""
         place = self.desk.place(draft, partition)
-        verdict = self.taker.judge(raw, now, place)
+        verdict = self._judged(raw, now, place)
         gap = self.gaps.get(partition)
         if gap is not None and not _continues(verdict, place):
             return True  # read past; it comes again once the gap has closed
@@ -114,6 +114,12 @@ class Term:
             return False
         draft.places[partition] = after = _moved(place, verdict, gap)
         return gap is None or after.sequence < (gap.previous or 0)
+
+    def _judged(self, raw: Raw, now: datetime, place: Place) -> Verdict:
+        try:
+            return self.taker.judge(raw, now, place)
+        except Exception as error:  # noqa: BLE001 - parked with why: it would come first again, for ever
+            return Verdict(raw, problem=Problem.UNREADABLE, reason=f"judging it failed: {error!r}")
 
     async def _take_or_set_aside(self, draft: Draft, verdict: Verdict, now: datetime) -> str | None:
         """Returns why the record can neither be taken nor set aside, if so."""

@@ -12,7 +12,6 @@ of ours, so that every client and every version of it agrees.
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from asyncpg.pgproto.pgproto import UUID as FastUUID
 
 from libs.events.appends import Heard
 from libs.events.entries import TENANT_CURE, Entry, is_tenant
-from libs.events.errors import Undecodable
+from libs.events.errors import ILLEGIBLE, Undecodable
 from libs.events.tracing import legible
 
 VALUE_BYTES_MAX = 1024 * 1024
@@ -337,5 +336,5 @@ def _structured(value: bytes) -> tuple[dict[str, str], bytes]:
         if "data_base64" in members:
             return attributes, base64.b64decode(msgspec.json.decode(members["data_base64"], type=str), validate=True)
         return attributes, bytes(members["data"]) if "data" in members else b""
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+    except ILLEGIBLE as error:
         raise Undecodable("value", shown(error), f"{STRUCTURED} needs a CloudEvent in JSON") from error

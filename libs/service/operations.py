@@ -10,7 +10,8 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from libs.events.errors import Forbidden, Unavailable
+from libs.events.errors import ILLEGIBLE, Forbidden, Unavailable
+from libs.events.parked import Parked
 from libs.events.parking import PAGE_ROWS_MAX, Listed
 from libs.service.auth import HOME_TENANT, Identity
 from libs.service.doors import PAGE_ROWS, POSITION_MAX, Instant, identity_of, roles
@@ -139,7 +140,11 @@ async def list_parked(
 @router.get("/parked/{parked_id}")
 async def read_parked(parked_id: UUID, parts: Parts) -> ParkedRecord:
     """One parked record as it came."""
-    record = await parts.parking.record(parked_id)
+    return as_it_came(await parts.parking.record(parked_id))
+
+
+def as_it_came(record: Parked) -> ParkedRecord:
+    """Its data as JSON where it is JSON; any other bytes in base64."""
     headers = [(name, value.decode("utf-8", "backslashreplace")[:HEADER_CHARS_MAX]) for name, value in record.headers]
     shown = ParkedRecord(
         **{name: getattr(record, name) for name in _AS_IS},
@@ -148,7 +153,7 @@ async def read_parked(parked_id: UUID, parts: Parts) -> ParkedRecord:
     )
     try:
         return shown.model_copy(update={"data": msgspec.json.decode(record.value)})
-    except msgspec.DecodeError:
+    except ILLEGIBLE:
         return shown.model_copy(update={"data_base64": base64.b64encode(record.value).decode()})
 
 

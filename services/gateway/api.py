@@ -17,6 +17,7 @@ from libs.service import issuer, settings
 from libs.service.auth import Identity
 from libs.service.bodies import require_json
 from libs.service.doors import Asking, AskSeveral, Doors, Instant, Page, Read, Shown, doors_of, identity_of, roles
+from libs.service.errors import BodyTooLarge
 from libs.service.problems import problem_of
 from services.gateway.channels import cloudevents, jira, jira_rest
 from services.gateway.channels.intake import Intake, Result, Taken, result_of
@@ -293,14 +294,16 @@ def _taken(event: cloudevents.InboundEvent, taken: Taken) -> EventTaken:
     )
 
 
-def _shown(event: cloudevents.InboundEvent | BatonError, result: Taken | BatonError) -> EventTaken | EventRefused:
+def _shown(
+    event: cloudevents.InboundEvent | BatonError, result: Taken | BatonError | BodyTooLarge
+) -> EventTaken | EventRefused:
     if isinstance(event, BatonError):
         return EventRefused(result="refused", id=None, source=None, problem=_problem(event))
-    if isinstance(result, BatonError):
+    if not isinstance(result, Taken):
         return EventRefused(result="refused", id=event.id, source=event.source, problem=_problem(result))
     return _taken(event, result)
 
 
-def _problem(error: BatonError) -> dict[str, Any]:
+def _problem(error: BatonError | BodyTooLarge) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(problem_of(error))
     return plain

@@ -162,6 +162,18 @@ async def test_bad_records_are_parked_each_with_its_reason_and_the_rest_flows(to
         assert reason in row.reason
 
 
+@pytest.mark.parametrize(
+    "poison", ['"data":' + "[" * 2_000 + "]" * 2_000, '"data_base64":"é"'], ids=["nested without end", "no base64"]
+)
+async def test_a_record_that_no_reader_can_read_does_not_stop_those_behind_it(topic: Topic, poison: str) -> None:
+    bad = f'{{"specversion":"1.0","id":"x","source":"crm","type":"baton.request.received.v1",{poison}}}'
+    await topic.send(bad.encode(), {"content-type": "application/cloudevents+json"}, key="bad")
+    await topic.send_event(_event("1", "request.received", REQUEST))
+    await topic.has(STORY1="open")
+    (row,) = await topic.parked(1)
+    assert row.kind == "unreadable"
+
+
 async def test_the_same_id_with_other_content_is_parked_and_the_first_stands(topic: Topic) -> None:
     await topic.send_event(_event("1", "request.received", REQUEST))
     await topic.send_event(_event("1", "request.received", REQUEST | {"title": "another"}))

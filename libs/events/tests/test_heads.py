@@ -12,6 +12,7 @@ from libs.events import heads
 from libs.events.errors import Undecodable
 from libs.events.heads import Fulfilment, Head
 
+NESTED = b"[" * 2_000 + b"]" * 2_000
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -30,7 +31,15 @@ def test_a_head_comes_back_as_it_went() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"{}", b"\xff", b'{"owner":"a","epoch":1,"at":"2024-01-01T00:00:00","sequences":{}}']
+    "value",
+    [
+        None,
+        b"",
+        b"{}",
+        b"\xff",
+        b'{"owner":"a","epoch":1,"at":"2024-01-01T00:00:00","sequences":{}}',
+        b'{"owner":"a","epoch":1,"at":"2024-01-01T00:00:00Z","sequences":{},"more":%b}' % NESTED,
+    ],
 )
 def test_a_head_that_cannot_be_read_is_refused(value: bytes | None) -> None:
     with pytest.raises(Undecodable, match=r"head"):

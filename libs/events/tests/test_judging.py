@@ -97,6 +97,7 @@ def test_a_ledger_takes_types_that_it_does_not_know_but_none_that_it_cannot_read
     ("changes", "problem"),
     [
         ({"data": b'{"number":"one"}'}, Problem.UNREADABLE),
+        ({"data": b'{"number":1,"more":' + b"[" * 2_000 + b"]" * 2_000 + b"}"}, Problem.UNREADABLE),
         ({"schema_version": 3}, Problem.UNREADABLE),
         ({"schema_version": 1}, Problem.UNREADABLE),
         ({"headers": {"ce_id": b"?"}}, Problem.UNREADABLE),

@@ -212,7 +212,9 @@ def test_a_header_that_comes_twice_is_refused() -> None:
 
 
 def test_broken_structured_json_is_refused() -> None:
-    for value in (b"{", b"[]", b'{"id": [1]}', b"\xff", b'{"data_base64": "?"}'):
+    nested = b'{"data": ' + b"[" * 2_000 + b"]" * 2_000 + b"}"
+    base64 = (b'{"data_base64": "?"}', '{"data_base64": "é"}'.encode())
+    for value in (b"{", b"[]", b'{"id": [1]}', b"\xff", *base64, nested):
         with pytest.raises(Undecodable, match="value="):
             wire.envelope([("content-type", b"application/cloudevents+json")], value)
 

@@ -19,6 +19,7 @@ from libs.events.contracts import sla, tasks
 from libs.events.contracts.sla import BreachWithdrawn, ClockStarted, Leg, SlaBreached
 from libs.events.contracts.tasks import CaseClosed, CaseOpened, ConflictOpened, ConflictRuled, HandoffAccepted
 from libs.events.entries import Fact
+from libs.events.errors import ILLEGIBLE
 from services.audit.views.ledger import LedgerRow
 
 LANGUAGE = Language((tasks.CONTRACT, sla.CONTRACT))
@@ -236,7 +237,7 @@ def _told(line: LedgerRow, types: Mapping[UUID, str], names: Mapping[str, str]) 
 def _data(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except ILLEGIBLE:
         return text  # a fact that no contract here names may be anything; it is shown as it came
 
 

@@ -11,12 +11,13 @@ from uuid import UUID
 from libs.events.entries import entity_id
 from libs.events.errors import BatonError, CommandReused, Refusal, Unavailable
 from libs.events.handling import Answer, Request
-from libs.service.errors import Fault, WrongShape, shorten
+from libs.service.errors import BodyTooLarge, Fault, WrongShape, shorten
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.channels.translation import Inbound, occurred_at, translate
 from services.gateway.commands import AdvanceSource
 
 Result = Literal["accepted", "duplicate"]
+Untaken = (BatonError, BodyTooLarge)
 WATERMARK_AHEAD_MAX = timedelta(days=1)
 """How far a source may promise beyond the domain clock's now: its clock and its day may be ahead of ours."""
 
@@ -56,11 +57,11 @@ class Intake:
         """Ask what the event asks for. Sending it again changes nothing; the same id with other content is refused."""
         return await self._ask(event, self._translated(event))
 
-    async def take_all(self, events: Sequence[InboundEvent | WrongShape]) -> list[Taken | BatonError]:
+    async def take_all(self, events: Sequence[InboundEvent | WrongShape]) -> list[Taken | BatonError | BodyTooLarge]:
         """Each event's own result, in their order. Events of one subject are taken one after the other, and a
         watermark after all that came before it; the rest goes side by side. Raises Unavailable: send it all again.
         """
-        results: list[Taken | BatonError] = []
+        results: list[Taken | BatonError | BodyTooLarge] = []
         ready: dict[UUID, list[tuple[int, InboundEvent, Inbound]]] = {}
         for index, event in enumerate(events):
             results.append(_UNTAKEN)
@@ -80,7 +81,9 @@ class Intake:
         return results
 
     async def _take_side_by_side(
-        self, ready: dict[UUID, list[tuple[int, InboundEvent, Inbound]]], results: list[Taken | BatonError]
+        self,
+        ready: dict[UUID, list[tuple[int, InboundEvent, Inbound]]],
+        results: list[Taken | BatonError | BodyTooLarge],
     ) -> None:
         # As many at once as a batch may hold subjects (BATCH_EVENTS_MAX), far below the journal's queue.
         async with asyncio.TaskGroup() as group:
@@ -90,14 +93,14 @@ class Intake:
             raise away
 
     async def _take_in_order(
-        self, queue: list[tuple[int, InboundEvent, Inbound]], results: list[Taken | BatonError]
+        self, queue: list[tuple[int, InboundEvent, Inbound]], results: list[Taken | BatonError | BodyTooLarge]
     ) -> Unavailable | None:
         for index, event, inbound in queue:
             try:
                 results[index] = await self._ask(event, inbound)
             except Unavailable as away:
                 return away
-            except BatonError as refusal:
+            except Untaken as refusal:
                 results[index] = refusal
         return None
 

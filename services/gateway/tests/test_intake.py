@@ -11,7 +11,9 @@ import pytest
 from libs.events.errors import BatonError, CommandReused, NotFound, Refusal, Unavailable
 from libs.events.handling import Answer, Request, digest_of
 from libs.events.testing import MemoryService, instant
-from libs.service.errors import Fault, WrongShape
+from libs.service.errors import BodyTooLarge, Fault, WrongShape
+from libs.service.running import Checked
+from libs.service.storable import COMMAND_BYTES_MAX
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.channels.intake import WATERMARK_AHEAD_MAX, Intake, Taken, inbound_id
 from services.gateway.main import SERVICE
@@ -61,7 +63,7 @@ def _intake(memory: Memory) -> Intake:
     return Intake(memory, tenant="main", actor="erp-1", now=lambda: NOW)
 
 
-def _short(results: list[Taken | BatonError]) -> list[Any]:
+def _short(results: list[Taken | BatonError | BodyTooLarge]) -> list[Any]:
     return [result.result if isinstance(result, Taken) else type(result) for result in results]
 
 
@@ -102,6 +104,16 @@ async def test_a_bad_event_does_not_harm_its_neighbours() -> None:
     ]
     results = await _intake(memory).take_all([*events, _shipped("1")])
     assert _short(results) == ["accepted", WrongShape, WrongShape, NotFound, "accepted"]
+
+
+async def test_an_event_that_is_too_large_does_not_harm_its_neighbours() -> None:
+    memory = Memory()
+    form = {f"field-{number}": "x" * 9_000 for number in range(1 + COMMAND_BYTES_MAX // 9_000)}
+    request = {"reference": "2", "template": "complaint", "category": "quality", "title": "blisters", "form": form}
+    large = _event("2", "request.received", request)
+    intake = Intake(Checked(memory), tenant="main", actor="erp-1", now=lambda: NOW)
+    results = await intake.take_all([_placed("1"), large, _placed("3")])
+    assert _short(results) == ["accepted", BodyTooLarge, "accepted"]
 
 
 async def test_events_of_one_subject_are_taken_in_their_order() -> None:
