@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from libs.events.contracts.gateway import RequestClosed, SourceAdvanced
 from libs.events.contracts.tasks import (
     CaseClosed,
@@ -112,6 +114,17 @@ def test_a_request_of_an_unknown_process_is_parked_with_the_reason() -> None:
         ("open-case", "unknown-template"),
         ("close-case", "unknown-case"),
     ]
+
+
+def test_a_source_that_goes_on_does_not_put_off_what_is_already_to_be_passed_on() -> None:
+    tasks = boston()
+    said = [tasks.entries[-1].noted_at + timedelta(seconds=number) for number in range(1, 6)]
+    for number, at in enumerate(said):
+        tasks.hear(SourceAdvanced("boston311", at), subject=SOURCE_ID, at=at)
+        reached = said[max(0, number - 1)]  # what the gateway said last is never known to have come in full
+        tasks.fire(reached)
+    passed = [fact.up_to for fact in tasks.decided(TimelineAdvanced) if isinstance(fact, TimelineAdvanced)]
+    assert passed == said[:-1]
 
 
 def test_the_watermark_of_an_import_is_passed_on_once_and_only_forward() -> None:
