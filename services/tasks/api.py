@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path
 
-from libs.events.entries import entity_id
+from libs.events.contracts.tasks import case_id
 from libs.events.errors import NotFound
 from libs.service.doors import Accepted, Ask, Page, Read, Shown, roles
 from libs.service.querying import Reading
@@ -69,9 +69,9 @@ async def list_templates(read: Read, template: str | None = None, current: bool 
 @router.post("/cases", dependencies=PERSON)
 async def open_case(body: NewCase, ask: Ask) -> Opened:
     """Open a case. The same source and reference open it only once."""
-    case_id = entity_id(ask.tenant, "case", f"{body.source}/{body.reference}")
-    accepted = await ask(OpenCase(case_id=case_id, **dict(body)))
-    return Opened(case_id=case_id, **dict(accepted))
+    opened = case_id(ask.tenant, body.source, body.reference)
+    accepted = await ask(OpenCase(case_id=opened, **dict(body)))
+    return Opened(case_id=opened, **dict(accepted))
 
 
 @router.get("/cases")

@@ -15,7 +15,7 @@ from demo import rulebook
 from infra.local.databases import Database
 from libs.events.contracts import gateway
 from libs.events.contracts.gateway import RequestReceived
-from libs.events.entries import entity_id
+from libs.events.contracts.tasks import case_id
 from libs.events.errors import NotFound
 from libs.service.auth import Role
 from services.tasks.api import router
@@ -25,7 +25,7 @@ from tests.integration.errands_service import now, until
 from tests.integration.said import heard, organisation
 
 pytestmark = pytest.mark.platform
-CASE = entity_id("main", "case", "desk/STORY1")
+CASE = case_id("main", "desk", "STORY1")
 NEW_CASE = {
     "source": "desk",
     "reference": "STORY1",
@@ -198,9 +198,9 @@ async def test_the_same_key_is_answered_with_the_first_result_and_an_old_version
 async def test_a_request_that_was_parked_becomes_a_case_when_what_it_lacked_is_there_and_it_is_retried(
     tasks: Standing,
 ) -> None:
-    case_id = entity_id("main", "case", "web/8")
+    case = case_id("main", "web", "8")
     request = RequestReceived("web", "8", "return", "any", "send it back", {}, department="production")
-    await tasks.parts.journal.hear([heard(*gateway.CONTRACT.encode(request), now(), subject=case_id)])
+    await tasks.parts.journal.hear([heard(*gateway.CONTRACT.encode(request), now(), subject=case)])
     position = await tasks.parts.journal.position()
 
     async def parked() -> bool:
@@ -219,17 +219,17 @@ async def test_a_request_that_was_parked_becomes_a_case_when_what_it_lacked_is_t
 
 
 async def test_a_request_from_outside_becomes_a_case_by_itself(tasks: Standing) -> None:
-    case_id = entity_id("main", "case", "web/7")
+    case = case_id("main", "web", "7")
     request = RequestReceived("web", "7", "citizen-request", "Needle Pickup", "needles", {}, department="production")
     then = now() - timedelta(days=1)
-    record = heard(*gateway.CONTRACT.encode(request), now(), subject=case_id, actor="web-shop", occurred_at=then)
+    record = heard(*gateway.CONTRACT.encode(request), now(), subject=case, actor="web-shop", occurred_at=then)
     await tasks.parts.journal.hear([record])
 
     async def opened() -> bool:
         return bool((await get(tasks, "/v1/cases", reference="7"))["rows"])
 
     await until(opened, "the request becomes a case")
-    row = (await get(tasks, f"/v1/cases/{case_id}"))["row"]
+    row = (await get(tasks, f"/v1/cases/{case}"))["row"]
     assert (row["holder"], row["state"]) == ("production", "held")
     assert row["opened_at"].startswith(then.isoformat()[:19])
     assert tasks.parts.parked.found == []

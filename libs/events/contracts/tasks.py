@@ -5,7 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 from libs.events.contract import Contract, Kind
-from libs.events.entries import Fact, Instant
+from libs.events.entries import Fact, Instant, entity_id
+
+
+def case_id(tenant: str, source: str, reference: str) -> UUID:
+    """The case that this reference of this source becomes: every service computes the same id. The length keeps
+    ("a", "b/7") and ("a/b", "7") apart.
+    """
+    return entity_id(tenant, "case", f"{len(source)}:{source}/{reference}")
 
 
 class FormField(Fact, frozen=True):

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from libs.events.contracts.tasks import case_id
 from libs.events.deciding import Command
 from libs.events.entries import entity_id
 from libs.service.cures import faults_of
@@ -179,11 +180,6 @@ def occurred_at(inbound: Inbound, timeline: str, now: datetime) -> datetime:
     """When it happened in the world. Outside an import nothing happens after the domain clock's now."""
     happened = inbound.happened_at or now
     return happened if timeline else min(happened, now)
-
-
-def case_id(tenant: str, source: str, reference: str) -> UUID:
-    """The case that this reference of this source becomes: every service computes the same id."""
-    return entity_id(tenant, "case", f"{source}/{reference}")
 
 
 def moment(field: str, text: str | None, zone: ZoneInfo) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from libs.events.contracts.gateway import PRIORITIES
+from libs.events.contracts.tasks import case_id
 from libs.events.entries import entity_id
 from libs.events.testing import instant
 from libs.service.errors import WrongShape
@@ -26,8 +27,12 @@ def _event(type_: str, data: dict[str, Any], **attributes: Any) -> InboundEvent:
 def test_a_request_becomes_the_case_that_every_service_computes() -> None:
     inbound = translate(_event("baton.request.received.v1", REQUEST), "main")
     assert isinstance(inbound.command, ReceiveRequest)
-    assert inbound.command.case_id == inbound.subject == entity_id("main", "case", "crm/STORY1")
+    assert inbound.command.case_id == inbound.subject == case_id("main", "crm", "STORY1")
     assert translate(_event("baton.request.received.v1", REQUEST), "other").subject != inbound.subject
+
+
+def test_two_sources_never_share_a_case() -> None:
+    assert case_id("main", "https://erp/a", "b/7") != case_id("main", "https://erp/a/b", "7")
 
 
 def test_a_priority_that_nobody_knows_is_refused_with_the_known_ones() -> None:
@@ -49,7 +54,7 @@ def test_an_order_shipped_closes_the_request_that_it_was() -> None:
     data = {"order": "10248", "shipped_on": "2016-07-16", "zone": "Asia/Shanghai"}
     inbound = translate(_event("baton.order.shipped.v1", data), "main")
     assert isinstance(inbound.command, CloseRequest)
-    assert inbound.command.case_id == entity_id("main", "case", "crm/10248")
+    assert inbound.command.case_id == case_id("main", "crm", "10248")
     assert inbound.happened_at == instant("2016-07-17T00:00+08:00") - timedelta(microseconds=1)
 
 

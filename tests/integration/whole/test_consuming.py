@@ -22,7 +22,7 @@ from infra.local import Platform
 from infra.local.platform import project_root
 from infra.local.rest import wait_rest
 from libs.events import heads
-from libs.events.entries import entity_id
+from libs.events.contracts.tasks import case_id
 from libs.events.wire import partition_of, record_key
 from tests.integration.whole.records import Record, write
 from tests.integration.whole.verbs import Verbs
@@ -113,7 +113,7 @@ def disturbed(platform_told: Platform, stage: Stage, baton: Verbs, case: str) ->
 def beside(key: str) -> str:
     """A reference whose case lies in the partition of this key."""
     wanted = partition_of(key.encode(), PARTITIONS)
-    ids = ((str(n), entity_id("main", "case", f"shop/{n}")) for n in count())
+    ids = ((str(n), case_id("main", "shop", str(n))) for n in count())
     return next(name for name, case_id in ids if partition_of(record_key("main", case_id), PARTITIONS) == wanted)
 
 

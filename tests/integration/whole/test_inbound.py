@@ -12,7 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from demo.stage import Stage
 from infra.local import Platform
 from infra.local.rest import wait_rest
-from libs.events.entries import entity_id
+from libs.events.contracts.tasks import case_id
 from tests.integration.whole.records import Record, write
 from tests.integration.whole.spans import Spans
 
@@ -39,7 +39,7 @@ def test_a_case_opens_for_an_unrelated_client(platform_told: Platform, stage: St
     write(platform_told.kafka.bootstrap, "baton.inbound", [record])
     wait_rest(stage.doors)
     (row,) = stage.person("svc-1").rows("tasks", "/v1/cases", reference=reference)
-    assert (row["case_id"], row["state"]) == (str(entity_id("main", "case", f"crm/{reference}")), "opened")
+    assert (row["case_id"], row["state"]) == (str(case_id("main", "crm", reference)), "opened")
     told = stage.auditor().get("audit", f"/v1/cases/{reference}/history")
     assert told["source"] == "crm"
     spans = Spans(platform_told.state / "traces")

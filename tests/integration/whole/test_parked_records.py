@@ -17,7 +17,7 @@ from demo.stage import Stage
 from infra.local import Platform
 from infra.local.rest import wait_rest
 from infra.local.services import ORDER
-from libs.events.entries import entity_id
+from libs.events.contracts.tasks import case_id
 from libs.events.wire import record_key
 from tests.integration.whole.records import Record, write
 from tests.integration.whole.verbs import Verbs
@@ -140,7 +140,7 @@ def two_cases(platform_told: Platform, stage: Stage, case: str) -> tuple[str, st
             "data": {"reference": reference, **complaint},
         }
         stage.integration(SOURCE).send(received)
-        ids.append(str(entity_id("main", "case", f"{SOURCE}/{reference}")))
+        ids.append(str(case_id("main", SOURCE, reference)))
     key = record_key("main", UUID(ids[0]))
     garbage = Record(key.decode(), b"\xff\x00 no JSON", {"ce_id": "?"})
     write(platform_told.kafka.bootstrap, "baton.tasks", [garbage])

@@ -16,6 +16,7 @@ from demo.stories.complaint import REFERENCE
 from infra.local import Platform
 from infra.local.doors import Doors, open_doors
 from infra.local.rest import wait_rest
+from libs.events.contracts.tasks import case_id
 from libs.events.entries import entity_id
 from libs.service.auth import ROLES
 from libs.service.issuer import token
@@ -179,7 +180,7 @@ def neighbours(platform_told: Platform, stage: Stage, case: str) -> Iterator[Nei
 def test_the_same_reference_in_another_tenant_is_another_case(neighbours: Neighbours, stage: Stage, case: str) -> None:
     taken = neighbours.taken
     assert taken["result"] == "accepted"
-    assert taken["subject"] == str(entity_id(OTHER, "case", f"web-shop/{REFERENCE}")) != case
+    assert taken["subject"] == str(case_id(OTHER, "web-shop", REFERENCE)) != case
     (theirs,) = neighbours.doors.as_("frontend", "svc-1").rows("tasks", "/v1/cases", reference=REFERENCE)
     (ours,) = stage.person("svc-1").rows("tasks", "/v1/cases", reference=REFERENCE)
     assert (theirs["case_id"], theirs["title"], theirs["state"]) == (taken["subject"], "scratches", "opened")
