@@ -30,7 +30,7 @@ A refusal is `application/problem+json` with a stable `type`, and texts in Engli
 """
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _QUERY_PROBLEMS = (400, 401, 403, 404, 413, 422, 503)
-_COMMAND_PROBLEMS = (400, 401, 403, 404, 409, 413, 415, 422, 503)
+_COMMAND_PROBLEMS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
 _METHODS = frozenset({"get", "put", "post", "patch", "delete"})
 
 

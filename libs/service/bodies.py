@@ -1,15 +1,18 @@
-"""What a request may carry: so many bytes, counted while they come in, and under /v1/ JSON in UTF-8."""
+"""What a request may carry: so many bytes, counted while they come in, in time, and under /v1/ JSON in UTF-8."""
 
 from __future__ import annotations
 
+import asyncio
 from email.message import Message as MimeMessage
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.service.errors import BodyTooLarge, NotJson, UnsupportedMedia
+from libs.service.errors import BodyTooLarge, BodyTooSlow, NotJson, UnsupportedMedia
 
 BODY_BYTES_MAX = 1024 * 1024
+BODY_WITHIN_S = 20.0
+"""From the request's head to the end of its body: who stops in the middle does not keep a place for ever."""
 URL_CHARS_MAX = 8_192
 JSON_PREFIX = "/v1/"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -32,15 +35,21 @@ class Bodies:
             raise BodyTooLarge(self._bytes_max)
         if scope["path"].startswith(JSON_PREFIX) and scope["method"] in _WITH_BODY and has_body(headers):
             require_json(headers)
-        seen = 0
+        seen, until_s, more = 0, asyncio.get_running_loop().time() + BODY_WITHIN_S, True
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self._bytes_max:
-                    raise BodyTooLarge(self._bytes_max)
+            nonlocal seen, more
+            if not more:
+                return await receive()  # waits for the client to go away
+            try:
+                async with asyncio.timeout_at(until_s):
+                    message = await receive()
+            except TimeoutError:
+                raise BodyTooSlow(BODY_WITHIN_S) from None
+            more = message.get("more_body", False)
+            seen += len(message.get("body", b""))
+            if seen > self._bytes_max:
+                raise BodyTooLarge(self._bytes_max)
             return message
 
         await self._app(scope, counted, send)

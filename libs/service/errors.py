@@ -39,6 +39,13 @@ class BodyTooLarge(HTTPException):
         super().__init__(413, f"the body is larger than {bytes_max} bytes; send less in one request")
 
 
+class BodyTooSlow(HTTPException):
+    """Of the framework's class, as BodyTooLarge."""
+
+    def __init__(self, within_s: float) -> None:
+        super().__init__(408, f"the body did not come within {within_s:g} s; send the request again")
+
+
 class UnsupportedMedia(BatonError):
     def __init__(self, found: str, wanted: Iterable[str]) -> None:
         shown = " or ".join(wanted)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from libs.events import errors as kernel
 from libs.events.line import TRANSIENT
 from libs.service import errors
+from libs.service.auth import OPEN_PATHS
 from libs.service.cures import faults_of
 from libs.service.errors import Fault, shorten
 from libs.service.rows import schema_of
@@ -30,6 +31,7 @@ URN = "urn:baton:problem:"
 FAULTS_MAX = 20
 RETRY_AFTER_S = 1
 REQUESTS_AT_ONCE_MAX = 512
+"""Whoever asks how the service is gets an answer beyond that, too."""
 
 _log = logging.getLogger("baton.problems")
 
@@ -69,6 +71,7 @@ _BY_STATUS = {
     400: ("bad-request", "The request cannot be read", "无法读取请求"),
     404: ("not-found", "There is no such thing", "不存在"),
     405: ("method-not-allowed", "This address does not take this method", "此地址不支持该方法"),
+    408: ("body-too-slow", "The body did not come in time", "请求内容未及时送达"),
     413: ("body-too-large", "The body is too large", "请求内容过大"),
 }
 _ADDRESS_CURES = {
@@ -182,7 +185,7 @@ class Guard:
 
         self._running += 1
         try:
-            if self._running > REQUESTS_AT_ONCE_MAX:
+            if self._running > REQUESTS_AT_ONCE_MAX and scope["path"] not in OPEN_PATHS:
                 raise kernel.Unavailable(f"more than {REQUESTS_AT_ONCE_MAX} requests at once; try again", RETRY_AFTER_S)
             await self._app(scope, receive, sender)
         except ClientDisconnect:

@@ -159,7 +159,7 @@ async def test_the_description_names_every_problem_and_stays_the_same(client: ht
     assert first.content == again.content
     described = first.json()
     answers = described["paths"]["/v1/sheets/{sheet}/lines"]["post"]["responses"]
-    assert set(answers) == {"200", "400", "401", "403", "404", "409", "413", "415", "422", "503"}
+    assert set(answers) == {"200", "400", "401", "403", "404", "408", "409", "413", "415", "422", "503"}
     assert "application/problem+json" in answers["422"]["content"]
     assert "HTTPValidationError" not in first.text
     shown = described["components"]["schemas"]["Shown_LineRow_"]["properties"]["row"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -107,6 +108,19 @@ async def test_another_content_type_is_415(client: httpx.AsyncClient, content_ty
     assert "application/json" in answer.json()["detail"]
 
 
+async def test_a_body_that_stops_in_the_middle_keeps_its_place_no_longer_than_its_bound(
+    client: httpx.AsyncClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stopping() -> AsyncIterator[bytes]:
+        yield b'{"text":'
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("libs.service.bodies.BODY_WITHIN_S", 0.1)
+    answer = await client.post(LINES, content=stopping(), headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["type"]) == (408, "urn:baton:problem:body-too-slow")
+    assert ledger.requests == []
+
+
 async def test_a_body_above_the_limit_is_413_announced_or_streamed(client: httpx.AsyncClient, ledger: Ledger) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(20):
@@ -171,5 +185,6 @@ async def test_a_crowd_is_told_to_come_back(
     monkeypatch.setattr("libs.service.problems.REQUESTS_AT_ONCE_MAX", 0)
     answer = await client.get("/v1/sheets")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert (await client.get("/openapi.json")).status_code == 200
     monkeypatch.undo()
     assert (await client.get("/v1/sheets")).status_code == 200
