@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from operator import attrgetter
 
 from libs.events.entries import Entry
+from libs.events.journal import is_full
 
 Read = Callable[[int, int], Awaitable[list[Entry]]]
 
@@ -36,7 +37,7 @@ class Ahead:
 
     def full(self, entries: list[Entry]) -> bool:
         """Whether there is probably more behind this page."""
-        return len(entries) == self._limit
+        return is_full(entries, self._limit)
 
     def stop(self) -> None:
         """Ask for nothing more."""

@@ -31,6 +31,8 @@ __all__ = ["ANY", "HEARD_MAX", "Append", "Appended", "AsOf", "Head", "Heard", "H
 
 READERS_MAX = 4
 READ_ENTRIES_MAX = 10_000
+PAGE_BYTES_MAX = 8 * 1024 * 1024
+"""Of data in one page; the entry that brings it there is the page's last."""
 STREAM_ENTRIES_MAX = 50_000
 LOADED_ENTRIES_MAX = 100
 """Of each stream, when many are loaded together; a longer one is then loaded alone."""
@@ -40,9 +42,20 @@ _log = logging.getLogger(__name__)
 _COMPUTED = {"sequence": "case when decided then sequence end as sequence"}
 # In the order of the fields: a row is an entry's arguments as it comes.
 _COLUMNS = f"select {', '.join(_COMPUTED.get(field, field) for field in Entry.__struct_fields__)} from journal.entries"
-_READ = f"{_COLUMNS} where position > $1 order by position limit $2"
+
+
+def _paged(where: str, order: str) -> str:
+    """A page behind $1 of up to $2 entries. The sum costs little; the running one is only made when it is too much."""
+    page = f"select data, {order} as place from journal.entries where {where} order by {order} limit $2"
+    running = "sum(octet_length(data)) over (order by place rows unbounded preceding) - octet_length(data)"
+    fitting = f"select count(*) from (select {running} as before from ({page}) q) r where before < {PAGE_BYTES_MAX}"
+    fits = f"case when sum(octet_length(data)) > {PAGE_BYTES_MAX} then ({fitting}) else $2::bigint end"
+    return f"{_COLUMNS} where {where} order by {order} limit (select {fits} from ({page}) p)"
+
+
+_READ = _paged("position > $1", "position")
 # By the column: a bare `sequence` is the computed one, and all that is left of the journal would be sorted for a page.
-_READ_DECIDED = f"{_COLUMNS} where decided and sequence > $1 order by entries.sequence limit $2"
+_READ_DECIDED = _paged("decided and sequence > $1", "entries.sequence")
 _READ_STREAM = f"{_COLUMNS} where decided and stream = $1 and version > $2 order by version limit $3"
 # The second half finds a command that was accepted for another stream. One round trip: every command begins with it.
 _LOAD = f"""
@@ -169,11 +182,13 @@ class Journal:
         return Appended(row["position"], row["version"], row["noted_at"], True), row["digest"]
 
     async def read(self, after: int, limit: int) -> list[Entry]:
-        """The entries after a position, in order. Nothing is ever inserted before what was read."""
+        """The entries after a position, in order, up to `limit` of them or PAGE_BYTES_MAX (see `is_full`). Nothing is
+        ever inserted before what was read.
+        """
         return _entries(await self._fetch(_READ, after, _page(limit)))
 
     async def read_decided(self, after_sequence: int, limit: int) -> list[Entry]:
-        """The service's own entries after a sequence, in order."""
+        """The service's own entries after a sequence, likewise."""
         return _entries(await self._fetch(_READ_DECIDED, after_sequence, _page(limit)))
 
     async def read_stream(self, stream: UUID, after_version: int = 0) -> list[Entry]:
@@ -257,6 +272,11 @@ class Journal:
         async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
             return rows
+
+
+def is_full(page: Sequence[Entry], limit: int) -> bool:
+    """Whether there is probably more behind a page."""
+    return len(page) == limit or sum(len(entry.data) for entry in page) >= PAGE_BYTES_MAX
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -164,9 +164,12 @@ async def chain_before(journal: Journal, sequence: int, partitions: int) -> dict
     until = sequence - 1
     while until > 0 and len(last) < partitions:
         after = max(until - CHAIN_ENTRIES_MAX, 0)
-        entries = await journal.read_decided(after, until - after)
-        for entry in reversed(entries):
-            partition = wire.partition_of(wire.record_key(entry.tenant, entry.subject), partitions)
-            last.setdefault(partition, entry.sequence or 0)
+        found: dict[int, int] = {}
+        read = after
+        while read < until and (entries := await journal.read_decided(read, until - read)):
+            for entry in entries:
+                partition = wire.partition_of(wire.record_key(entry.tenant, entry.subject), partitions)
+                found[partition] = read = entry.sequence or 0
+        last = found | last
         until = after
     return last

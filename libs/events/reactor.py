@@ -19,7 +19,7 @@ from opentelemetry import trace
 from libs.events.entries import Entry, Fact, derived_id
 from libs.events.errors import Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
-from libs.events.journal import Journal
+from libs.events.journal import Journal, is_full
 from libs.events.leading import leading
 from libs.events.line import DATABASE_ERRORS
 from libs.events.looking import DatabaseLooks
@@ -114,7 +114,7 @@ class Reactor:
         done, self._done = self._done, None  # nobody else moves it while this process leads
         position = await self.position() if done is None else done
         entries = await self._journal.read(position, BATCH_ENTRIES_MAX)
-        self.more = len(entries) == BATCH_ENTRIES_MAX
+        self.more = is_full(entries, BATCH_ENTRIES_MAX)
         if not entries:
             self._done = position
             return False

@@ -21,6 +21,8 @@ from libs.events.releasing import act_on, asked, drain
 from libs.events.tracing import link_current
 
 ACTS_EVERY_S = 0.5
+DRAFT_BYTES_MAX = 4 * 1024 * 1024
+"""Of records in one draft; the one that brings it there is its last."""
 _NOT_OF_THE_CHAIN = (Problem.OLD_EPOCH, Problem.FOREIGN)
 _tracer = trace.get_tracer("baton")
 
@@ -85,15 +87,19 @@ class Term:
 
     async def _receive(self, batches: Mapping[Partition, Sequence[Raw]]) -> None:
         now = await self.desk.journal.reached()
-        draft = Draft()
+        draft, size = Draft(), 0
         with _tracer.start_as_current_span(f"receive {self.taker.role}", kind=trace.SpanKind.CONSUMER) as span:
             link_current(_traceparent(raw) for records in batches.values() for raw in records)
             span.set_attribute("messaging.system", "kafka")
             span.set_attribute("messaging.batch.message_count", sum(map(len, batches.values())))
             for partition, records in batches.items():
                 for raw in records:
+                    if size >= DRAFT_BYTES_MAX:
+                        await self.desk.commit(draft, now)
+                        draft, size = Draft(), 0
                     if not await self._one(draft, partition, raw, now):
                         break
+                    size += len(raw.value)
             await self.desk.commit(draft, now)
         await self._close_gaps()
 

@@ -13,9 +13,19 @@ import pytest
 
 from infra.local.databases import Database
 from libs.events import line
+from libs.events.appends import DATA_BYTES_MAX
 from libs.events.entries import Entry, new_id
 from libs.events.errors import CommandReused, Unavailable, Undecodable, VersionConflict
-from libs.events.journal import ANY, HEARD_MAX, Appended, HeardOutcome, Journal, Offset
+from libs.events.journal import (
+    ANY,
+    HEARD_MAX,
+    PAGE_BYTES_MAX,
+    Appended,
+    HeardOutcome,
+    Journal,
+    Offset,
+    is_full,
+)
 from libs.events.line import Line
 from tests.integration.journal_probe import append, record, stream
 
@@ -457,6 +467,22 @@ async def test_a_page_has_a_limit(journal: Journal) -> None:
     for limit in (0, 10_001):
         with pytest.raises(ValueError, match="1 to 10000"):
             await journal.read(0, limit)
+
+
+async def test_a_page_is_bounded_in_bytes_too_and_the_next_one_follows_it(journal: Journal) -> None:
+    large = b'"' + b"x" * (DATA_BYTES_MAX - 2) + b'"'
+    fitting = PAGE_BYTES_MAX // len(large)
+    for _ in range(fitting + 2):
+        given = append()
+        ((id_, type_, version, _),) = given.facts
+        await journal.append(replace(given, facts=((id_, type_, version, large),)))
+    for read, place in ((journal.read, "position"), (journal.read_decided, "sequence")):
+        page = await read(0, 100)
+        assert [getattr(entry, place) for entry in page] == list(range(1, fitting + 1))
+        assert is_full(page, 100)
+        rest = await read(fitting, 100)
+        assert [getattr(entry, place) for entry in rest] == [fitting + 1, fitting + 2]
+        assert not is_full(rest, 100)
 
 
 async def end_connections(database: Database, name: str) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -16,9 +17,11 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from infra.local.databases import Database
+from libs.events.appends import DATA_BYTES_MAX, Heard, HeardOutcome
 from libs.events.errors import Diverged
 from libs.events.listener import Listener
 from libs.events.publisher import Publisher
+from libs.events.term import DRAFT_BYTES_MAX
 from tests.engines import Stores
 from tests.integration.speakers import (
     WITHIN_S,
@@ -51,6 +54,28 @@ async def test_what_one_decides_the_other_hears_in_the_order_of_its_key(world: W
         assert told([e for e in heard if e.subject == subject]) == told([e for e in decided if e.subject == subject])
     assert all(entry.recorded_at < entry.noted_at for entry in heard)
     assert not any(entry.backfilled for entry in heard)
+
+
+async def test_large_records_are_heard_a_few_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    subjects, text = [uuid4() for _ in range(5)], "x" * 400_000
+    for number in range(30):
+        await speaker.say(subjects[number % 5], Said(number, text))
+    sizes, hear = list[int](), hearer.journal.hear
+
+    async def measured(heard: Sequence[Heard], *args: Any, **more: Any) -> list[HeardOutcome]:
+        sizes.append(sum(len(record.data) for record in heard))
+        return await hear(heard, *args, **more)
+
+    monkeypatch.setattr(hearer.journal, "hear", measured)
+    async with running(speaker.publisher), running(hearer.listener):
+        await hearer.caught_up(speaker)
+    assert sum(sizes) > 30 * len(text)
+    assert max(sizes) < DRAFT_BYTES_MAX + DATA_BYTES_MAX
+    heard, decided = await hearer.heard(), await speaker.decided()
+    for subject in subjects:
+        assert told([e for e in heard if e.subject == subject]) == told([e for e in decided if e.subject == subject])
 
 
 async def test_facts_that_nobody_needs_are_passed_over_but_their_sequence_counts(world: World) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from libs.events import journal
 from libs.events.ahead import Ahead
 from libs.events.entries import Entry
 from libs.events.tests.test_wire import entry
@@ -53,6 +54,13 @@ async def test_a_short_page_is_the_newest_though_one_was_read_ahead() -> None:
     await asyncio.sleep(0)
     journal.count += 1
     assert [one.position for one in await pages.page(LIMIT)] == [LIMIT + 1, LIMIT + 2]
+
+
+async def test_a_page_that_was_cut_for_its_bytes_is_a_full_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "PAGE_BYTES_MAX", 100)
+    pages = Ahead(Growing(0).read, "position", LIMIT)
+    assert pages.full([entry(data=b"x" * 60), entry(data=b"x" * 40)])
+    assert not pages.full([entry(data=b"x" * 60), entry(data=b"x" * 39)])
 
 
 async def test_whoever_goes_on_elsewhere_gets_what_stands_there() -> None:
