@@ -95,7 +95,8 @@ _DOMAIN_NOW = "select journal.domain_now() as instant"
 class Journal:
     """Open one per process and service: `journal = await Journal.open(dsn, service="tasks")`, and close it.
 
-    `wake` hints that the journal grew. Every call raises Unavailable when the database stays away.
+    `wake` hints that the journal grew. Every call raises Unavailable when the database stays away. `broken`: why this
+    process can append nothing any more, if so.
     """
 
     def __init__(self, dsn: str, service: str, queue_max: int, pool: Pool) -> None:
@@ -109,7 +110,8 @@ class Journal:
         self._tasks = [asyncio.create_task(self._writer.run(), name=f"{name}-writer")]
         self._tasks.append(asyncio.create_task(self.wake.run(), name=f"{name}-wake"))
         for task in self._tasks:
-            task.add_done_callback(_report)
+            task.add_done_callback(self._report)
+        self.broken: str | None = None
 
     @classmethod
     async def open(cls, dsn: str, *, service: str, queue_max: int = QUEUE_MAX) -> Journal:
@@ -242,6 +244,12 @@ class Journal:
         instant: datetime = row["instant"]
         return instant
 
+    def _report(self, task: asyncio.Task[None]) -> None:
+        """These tasks end only by being cancelled."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.broken = f"{task.get_name()} broke ({error!r}); start this process anew"
+            _log.error("%s broke; this journal must be opened anew", task.get_name(), exc_info=error)
+
     async def _load(self, asked: Sequence[tuple[UUID, UUID]]) -> list[Loaded | None]:
         """For pairs of stream and first id; None for a stream of more than LOADED_ENTRIES_MAX entries among others."""
         if len(asked) == 1:
@@ -277,12 +285,6 @@ class Journal:
 def is_full(page: Sequence[Entry], limit: int) -> bool:
     """Whether there is probably more behind a page."""
     return len(page) == limit or sum(len(entry.data) for entry in page) >= PAGE_BYTES_MAX
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    """These tasks end only by being cancelled."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("%s broke; this journal must be opened anew", task.get_name(), exc_info=error)
 
 
 def _page(limit: int) -> int:

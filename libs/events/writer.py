@@ -122,8 +122,6 @@ class Writer:
             while group := self._take():
                 before = self._under_way[-1] if self._under_way else None
                 self._under_way.append(group)
-                if self.on_group is not None:
-                    self.on_group(len(group.waiting))
                 await self._settle(group.waiting, line, before)
                 self._under_way.remove(group)
                 group.settled.set()
@@ -154,6 +152,8 @@ class Writer:
         """Append a group and answer everybody in it. What the database refuses is searched for by halves."""
         parts = deque([group])
         try:
+            if self.on_group is not None:
+                self.on_group(len(group))
             while parts:
                 part = parts.popleft()
                 try:
@@ -169,9 +169,10 @@ class Writer:
                     parts.extendleft((part[middle:], part[:middle]))
                 else:
                     self._tell(part, rows)
-        except asyncio.CancelledError:
+        except BaseException as error:
+            why = "closed" if isinstance(error, asyncio.CancelledError) else f"broke ({error!r})"
             for waiting in group:
-                _fail(waiting, Unavailable("the journal closed while this was appended; send it again"))
+                _fail(waiting, Unavailable(f"the journal {why} while this was appended; send it again"))
             raise
 
     def _tell(self, part: Sequence[Waiting], rows: Sequence[asyncpg.Record]) -> None:

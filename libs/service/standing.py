@@ -185,7 +185,9 @@ def trouble(machinery: Machinery) -> tuple[dict[str, str], dict[str, str]]:
     receivers = {"listener": machinery.listener.state()}
     if machinery.inbound:
         receivers["inbound"] = machinery.inbound.state()
-    problems = {"publisher": publisher.problem} | {name: state.problem for name, state in receivers.items()}
+    problems = {"journal": machinery.journal.broken, "publisher": publisher.problem} | {
+        name: state.problem for name, state in receivers.items()
+    }
     down |= {name: problem for name, problem in problems.items() if problem}
     if publisher.lost:
         attention["publisher"] = publisher.lost

@@ -463,6 +463,20 @@ async def test_a_database_that_stays_away_is_reported_within_bounds(monkeypatch:
         await Journal.open("postgresql://nobody@127.0.0.1:1/nowhere", service="probe")
 
 
+async def test_a_journal_whose_writer_broke_says_so_and_leaves_nobody_waiting(journal: Journal) -> None:
+    def observe(size: int) -> None:
+        raise KeyError(size)
+
+    journal.observe_groups(observe)
+    asked = [asyncio.create_task(journal.append(append())) for _ in range(3)]
+    async with asyncio.timeout(WITHIN_S):
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Unavailable}
+    assert "broke (KeyError(3))" in str(answers[0])
+    await until(lambda: journal.broken is not None)
+    assert "start this process anew" in str(journal.broken)
+
+
 async def test_a_page_has_a_limit(journal: Journal) -> None:
     for limit in (0, 10_001):
         with pytest.raises(ValueError, match="1 to 10000"):
