@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -67,14 +68,21 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return replace(self, problem=problem, reason=reason, heard=None, wanted=False)
 
 
-class Judge:
-    """What one service takes: facts of these owners, of types that are listened to since an instant.
+class Subscription(NamedTuple):
+    """What was recorded before `since` is backfilled; what was before `listened_from` may have been passed over."""
 
-    `since`: by type, or by `owner.*` for everything that the owner says.
+    since: datetime
+    listened_from: datetime
+
+
+class Judge:
+    """What one service takes: facts of these owners, of types that are listened to.
+
+    `subscriptions`: by type, or by `owner.*` for everything that the owner says.
     """
 
-    def __init__(self, language: Language, since: Mapping[str, datetime]) -> None:
-        self._language, self._since = language, since
+    def __init__(self, language: Language, subscriptions: Mapping[str, Subscription]) -> None:
+        self._language, self._subscriptions = language, subscriptions
 
     def judge(self, raw: Raw, now: datetime, place: Place | None = None) -> Verdict:
         """`place`: where the record stands in its partition; None for one that comes from its parked row."""
@@ -93,12 +101,14 @@ class Judge:
                     return Verdict(raw, event, link, problem=Problem.OLD_EPOCH, reason=reason)
                 if link.sequence > place.sequence and link.previous > place.sequence:
                     return Verdict(raw, event, link, held=True)
-            since = self._since.get(type_) or self._since.get(f"{raw.topic.removeprefix('baton.')}.{ANYTHING}")
-            if since is None:
+            everything = self._subscriptions.get(f"{raw.topic.removeprefix('baton.')}.{ANYTHING}")
+            subscription = self._subscriptions.get(type_) or everything
+            if subscription is None:
                 return Verdict(raw, event, link)
-            heard = wire.heard(event, backfilled=event.instant("recordedat") < since)
-            # What was recorded before its type was subscribed to may have been passed over then.
-            may_be_new = heard.backfilled and type_ in self._since
+            recorded_at = event.instant("recordedat")
+            heard = wire.heard(event, backfilled=recorded_at < subscription.since)
+            # By its owner's clock, which may be ahead of ours.
+            may_be_new = everything is None and recorded_at < subscription.listened_from + _AHEAD_MAX
             passed = place is not None and link.epoch == place.epoch and link.sequence <= place.sequence
             passed = passed and not may_be_new
             problem = self._problem(heard, now)
@@ -120,7 +130,7 @@ class Judge:
             )
         if len(heard.data) > DATA_BYTES_MAX:
             return Problem.UNREADABLE, f"{len(heard.data)} bytes of data, at most {DATA_BYTES_MAX}"
-        everything = heard.type not in self._since
+        everything = heard.type not in self._subscriptions
         if not (everything and not self._language.knows(heard.type)):
             try:
                 self._language.decode(heard.type, heard.schema_version, heard.data)

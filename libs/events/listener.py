@@ -3,8 +3,8 @@
 A subscription to a type starts when the service first listens for it: what was recorded before is heard as backfilled
 (reactions pass it over). The very first ones of a service start STARTING_TOGETHER_S earlier, so that nothing is missed
 that another service said while this one was still starting. When a type is added later, its topic is read again from
-the start; what was heard before vanishes by its ids. Facts that nobody here needs are passed over by their header, but
-their sequence counts.
+the start; what was heard before vanishes by its ids. A type that nobody wanted for a while keeps its start. Facts that
+nobody here needs are passed over by their header, but their sequence counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from libs.events.contract import Contract
 from libs.events.desk import Draft, Partition
 from libs.events.errors import Undecodable
 from libs.events.journal import Journal
-from libs.events.judging import ANYTHING, Judge, Place, Raw, Verdict
+from libs.events.judging import ANYTHING, Judge, Place, Raw, Subscription, Verdict
 from libs.events.parked import Problem
 from libs.events.parking import Database, Parking
 from libs.events.receiving import Receiver, ReceiverState
@@ -28,14 +28,23 @@ from libs.events.watermarks import SharedWatermarks
 
 ROLE = "listener"
 STARTING_TOGETHER_S = 60
+PAUSE_DAYS_MAX = 30
+"""A type that was not listened to for longer is new: nobody wants to react now to what was said so long ago."""
 _log = logging.getLogger(__name__)
 
 _FIRST = "select not exists (select 1 from journal.subscriptions)"
-_SUBSCRIBED = "select type, since from journal.subscriptions where topic = any($1)"
-_DROP = "delete from journal.subscriptions where type = any($1)"
-_ADD = """
-insert into journal.subscriptions (type, topic, since)
-values ($1, $2, journal.reached() - make_interval(secs => $3))
+_LISTENED = """
+select type, since, listened_from from journal.subscriptions where topic = any($1) and listened_from is not null
+"""
+_PAUSE = """
+update journal.subscriptions set listened_from = null, paused_at = journal.reached()
+where topic = any($1) and type <> all($2) and listened_from is not null
+"""
+_BEGIN = """
+insert into journal.subscriptions as s (type, topic, since, listened_from)
+values ($1, $2, journal.reached() - make_interval(secs => $3), journal.reached())
+on conflict (type) do update set listened_from = excluded.listened_from, paused_at = null, since =
+  case when s.paused_at > excluded.listened_from - make_interval(days => $4) then s.since else excluded.since end
 """
 _READ_AGAIN = "update journal.offsets set next_offset = 0, epoch = 0 where topic = any($1)"
 
@@ -129,16 +138,23 @@ class Hearing:
         return {type_: contract.topic for contract in self._service.hears for type_ in _said(contract) & needed}
 
 
-async def subscribe(database: Database, wanted: Mapping[str, str], topics: Sequence[str]) -> dict[str, datetime]:
-    """Since when each wanted type is listened to. Topics of added types are read again from their start."""
+async def subscribe(database: Database, wanted: Mapping[str, str], topics: Sequence[str]) -> dict[str, Subscription]:
+    """The wanted types. Where listening to one begins, or begins again, its topic is read again from its start; a pause
+    of up to PAUSE_DAYS_MAX, as of an older process that did not want it, is as if it had not been.
+    """
     async with database.transaction():
         grace_s = STARTING_TOGETHER_S if await database.fetchval(_FIRST) else 0
-        known = {found["type"] for found in await database.fetch(_SUBSCRIBED, topics)}
-        added = {type_: topic for type_, topic in wanted.items() if type_ not in known}
-        await database.execute(_DROP, [type_ for type_ in known if type_ not in wanted])
-        await database.executemany(_ADD, [(type_, topic, grace_s) for type_, topic in added.items()])
-        await database.execute(_READ_AGAIN, list(set(added.values())))
-        return {found["type"]: found["since"] for found in await database.fetch(_SUBSCRIBED, topics)}
+        await database.execute(_PAUSE, topics, list(wanted))
+        known = await _listened(database, topics)
+        begun = {type_: topic for type_, topic in wanted.items() if type_ not in known}
+        await database.executemany(_BEGIN, [(type_, topic, grace_s, PAUSE_DAYS_MAX) for type_, topic in begun.items()])
+        await database.execute(_READ_AGAIN, list(set(begun.values())))
+        return await _listened(database, topics)
+
+
+async def _listened(database: Database, topics: Sequence[str]) -> dict[str, Subscription]:
+    records = await database.fetch(_LISTENED, topics)
+    return {record["type"]: Subscription(record["since"], record["listened_from"]) for record in records}
 
 
 def by_owner(places: Mapping[Partition, Place]) -> dict[str, dict[int, int]]:

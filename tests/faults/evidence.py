@@ -128,7 +128,10 @@ async def _read_database(
     columns = ", ".join(Row._fields)
     rows = await connection.fetch(f"select {columns} from journal.entries order by position")
     found.journals[name] = [Row(*row) for row in rows]
-    found.subscriptions[name] = [row[0] for row in await connection.fetch("select type from journal.subscriptions")]
+    found.subscriptions[name] = [
+        row[0]
+        for row in await connection.fetch("select type from journal.subscriptions where listened_from is not null")
+    ]
     parked = await connection.fetch("select kind, reason from journal.parked where state in ('parked', 'waiting')")
     found.parked[name] = [f"{row['kind']}: {row['reason']}" for row in parked]
     for (service, view), compared in views.items():

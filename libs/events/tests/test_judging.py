@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from libs.events import wire
 from libs.events.contract import Contract, Kind, Language
 from libs.events.entries import Entry, Fact, new_id
-from libs.events.judging import Judge, Place, Raw, Verdict, raw_of, row
+from libs.events.judging import Judge, Place, Raw, Subscription, Verdict, raw_of, row
 from libs.events.parked import Problem, State, headers_from, headers_json, key_text
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -28,9 +28,9 @@ def broken(_: dict[str, Any]) -> dict[str, Any]:
 
 
 LANGUAGE = Language([Contract("tasks", (Kind("Offered", 2, Offered, {1: broken}), Kind("Taken", 1, Offered)))])
-JUDGE = Judge(LANGUAGE, {"tasks.Offered": SINCE})
+JUDGE = Judge(LANGUAGE, {"tasks.Offered": Subscription(SINCE, SINCE)})
 HERE = Place(17, 4, 1)
-EVERYTHING = Judge(LANGUAGE, {"tasks.*": SINCE})
+EVERYTHING = Judge(LANGUAGE, {"tasks.*": Subscription(SINCE, SINCE)})
 
 
 def raw(
@@ -80,6 +80,17 @@ def test_what_was_recorded_before_the_subscription_is_backfilled() -> None:
     verdict = judged(raw(recorded_at=SINCE - timedelta(microseconds=1)))
     assert verdict.heard is not None
     assert verdict.heard.backfilled
+
+
+def test_what_was_recorded_before_listening_began_may_be_new_at_a_place_that_was_passed() -> None:
+    began = NOW - timedelta(minutes=10)
+    judge = Judge(LANGUAGE, {"tasks.Offered": Subscription(SINCE, began)})
+    before, by_a_clock_ahead, after = (
+        judged(raw(sequence=4, previous=3, recorded_at=at), judge=judge)
+        for at in (began - timedelta(minutes=1), began + timedelta(seconds=59), began + timedelta(seconds=61))
+    )
+    assert [verdict.passed for verdict in (before, by_a_clock_ahead, after)] == [False, False, True]
+    assert not any(verdict.heard.backfilled for verdict in (before, by_a_clock_ahead, after) if verdict.heard)
 
 
 def test_a_type_that_nobody_needs_is_passed_over_however_broken_its_data() -> None:
