@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ from libs.events.appends import UNKNOWN_DIGEST
 from libs.events.deciding import Asked, Command, Handle
 from libs.events.entries import Entry, Fact, derived_id, stream_id
 from libs.events.errors import CommandReused, VersionConflict
-from libs.events.journal import Append, Journal
+from libs.events.journal import LOADED_ENTRIES_MAX, Append, Journal
 from libs.events.looking import DatabaseLooks
 from libs.events.service import Service
 from libs.events.tracing import link_current, traceparent
@@ -26,6 +26,8 @@ from libs.events.views import Look
 
 ATTEMPTS_MAX = 5
 STREAM_QUEUES_MAX = 4_096
+LONG_STREAMS_MAX = 256
+"""Of so many streams that are longer than one load brings, the state is kept from one command to the next."""
 _tracer = trace.get_tracer("baton")
 
 
@@ -60,6 +62,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     known: bool
 
 
+class Folded(NamedTuple):
+    """The state of a stream, and its last entry."""
+
+    state: Any
+    last: Entry | None
+
+
 class Handler:
     """Handles every command of one service. Commands on one stream queue up inside the process."""
 
@@ -69,6 +78,7 @@ class Handler:
         self._handles = {handle.command: handle for handle in service.commands}
         self._last_position = 0
         self._queues: OrderedDict[UUID, asyncio.Lock] = OrderedDict()
+        self._long: OrderedDict[UUID, Folded] = OrderedDict()
 
     async def ask(self, request: Request) -> Answer:
         """The answer; raises Refusal, VersionConflict, CommandReused or Unavailable. Asking again changes nothing."""
@@ -83,6 +93,7 @@ class Handler:
                     try:
                         return await self._once(handle, stream, digest, request)
                     except VersionConflict:
+                        self._long.pop(stream, None)
                         if attempt == ATTEMPTS_MAX or request.expected is not None:
                             raise
         raise AssertionError("the last attempt either returned or raised")
@@ -92,16 +103,14 @@ class Handler:
         return stream_id(request.tenant, self._service.name, handle.decider.category, handle.key(request.command))
 
     async def _once(self, handle: Handle[Any, Any], stream: UUID, digest: bytes, request: Request) -> Answer:
-        known, entries = await self._journal.load(stream, request.command_id)
-        if known:
+        folded = await self._fold(handle, stream, request.command_id)
+        if folded is None:
             return await self._first_result(digest, stream, request)
-        version = entries[-1].version if entries else 0
+        state, last = folded
+        version = last.version if last else 0
         if request.expected is not None and request.expected != version:
             raise VersionConflict(stream, request.expected, version)
-        link_current(entry.traceparent for entry in (*entries[-1:], request.cause) if entry)
-        state = handle.decider.initial
-        for entry in entries:
-            state = handle.decider.evolve(state, self._language.decode(entry.type, entry.schema_version, entry.data))
+        link_current(entry.traceparent for entry in (last, request.cause) if entry)
 
         def decide(look: Look) -> Sequence[Fact]:
             asked = Asked(request.tenant, request.actor, request.at, look, request.confirmed)
@@ -109,7 +118,7 @@ class Handler:
 
         facts, basis = await self._looks.run(request.tenant, decide, position=request.basis, after=self._last_position)
         if not facts:
-            position = entries[-1].position if entries else 0
+            position = last.position if last else 0
             return Answer(position=position, stream=stream, version=version, facts=(), known=False)
         append = self._append(handle, stream, version, digest, request, facts, request.seen if basis is None else basis)
         appended = await self._journal.append(append)
@@ -118,6 +127,27 @@ class Handler:
         return Answer(
             position=appended.position, stream=stream, version=appended.version, facts=types, known=appended.known
         )
+
+    async def _fold(self, handle: Handle[Any, Any], stream: UUID, command_id: UUID) -> Folded | None:
+        """The stream's state; None: the command was accepted before. Of a long stream only what is new is folded."""
+        state, last = self._long.get(stream) or Folded(handle.decider.initial, None)
+        while True:
+            known, entries, more = await self._journal.load(stream, command_id, last.version if last else 0)
+            if known:
+                return None
+            for last in entries:
+                state = handle.decider.evolve(state, self._language.decode(last.type, last.schema_version, last.data))
+            folded = Folded(state, last)
+            if last is not None and last.version > LOADED_ENTRIES_MAX:
+                self._keep(stream, folded)
+            if not more:
+                return folded
+
+    def _keep(self, stream: UUID, folded: Folded) -> None:
+        self._long[stream] = folded
+        self._long.move_to_end(stream)
+        if len(self._long) > LONG_STREAMS_MAX:
+            self._long.popitem(last=False)
 
     async def _first_result(self, digest: bytes, stream: UUID, request: Request) -> Answer:
         """What the command got when it was accepted; raises CommandReused when it had another payload then."""

@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from libs.events.appends import ANY, Append, Appended, AsOf, Head, Heard, HeardOutcome, Offset
 from libs.events.entries import Entry, derived_id
-from libs.events.errors import BatonError
 from libs.events.hearing import HEARD_MAX, Listened, hear
 from libs.events.line import (
     COMMAND_TIMEOUT_S,
@@ -33,10 +32,8 @@ READERS_MAX = 4
 READ_ENTRIES_MAX = 10_000
 PAGE_BYTES_MAX = 8 * 1024 * 1024
 """Of data in one page; the entry that brings it there is the page's last."""
-STREAM_ENTRIES_MAX = 50_000
 LOADED_ENTRIES_MAX = 100
-"""Of each stream, when many are loaded together; a longer one is then loaded alone."""
-Loaded = tuple[bool, list[Entry]]
+"""Of a stream at a time."""
 _log = logging.getLogger(__name__)
 
 _COMPUTED = {"sequence": "case when decided then sequence end as sequence"}
@@ -56,21 +53,20 @@ def _paged(where: str, order: str) -> str:
 _READ = _paged("position > $1", "position")
 # By the column: a bare `sequence` is the computed one, and all that is left of the journal would be sorted for a page.
 _READ_DECIDED = _paged("decided and sequence > $1", "entries.sequence")
-_READ_STREAM = f"{_COLUMNS} where decided and stream = $1 and version > $2 order by version limit $3"
-# The second half finds a command that was accepted for another stream. One round trip: every command begins with it.
+# The second half finds a command that was accepted before. One round trip: every command begins with it.
 _LOAD = f"""
-({_COLUMNS} where decided and stream = $1 order by version limit $3)
+({_COLUMNS} where decided and stream = $1 and version > $3 order by version limit {LOADED_ENTRIES_MAX})
 union all
-({_COLUMNS} where decided and id = $2 and stream <> $1)
+({_COLUMNS} where decided and id = $2 and not (stream = $1 and version > $3))
 """
-# The same for many at once; of a long stream more than the limit, so that it shows.
+# The same for many at once.
 _LOAD_MANY = f"""
 select k.o, e.*
-from unnest($1::uuid[], $2::uuid[]) with ordinality k (wanted, first, o)
+from unnest($1::uuid[], $2::uuid[], $3::int[]) with ordinality k (wanted, first, after, o)
 cross join lateral (
-  ({_COLUMNS} where decided and stream = k.wanted order by version limit $3 + 1)
+  ({_COLUMNS} where decided and stream = k.wanted and version > k.after order by version limit {LOADED_ENTRIES_MAX})
   union all
-  ({_COLUMNS} where decided and id = k.first and stream <> k.wanted)
+  ({_COLUMNS} where decided and id = k.first and not (stream = k.wanted and version > k.after))
 ) e
 order by k.o, e.version
 """
@@ -90,6 +86,14 @@ _AS_OF = "select last_position, final from journal.as_of($1)"
 _POSITION_AT = "select journal.position_at($1) as position"
 _REACHED = "select journal.reached() as instant"
 _DOMAIN_NOW = "select journal.domain_now() as instant"
+
+
+class Loaded(NamedTuple):
+    """Entries of a stream, in order. `known`: the command was accepted before; `more`: there may be more behind."""
+
+    known: bool
+    entries: list[Entry]
+    more: bool
 
 
 class Journal:
@@ -193,16 +197,11 @@ class Journal:
         """The service's own entries after a sequence, likewise."""
         return _entries(await self._fetch(_READ_DECIDED, after_sequence, _page(limit)))
 
-    async def read_stream(self, stream: UUID, after_version: int = 0) -> list[Entry]:
-        """One aggregate's entries after a version. Raises BatonError when there are more than STREAM_ENTRIES_MAX."""
-        rows = await self._fetch(_READ_STREAM, stream, after_version, STREAM_ENTRIES_MAX + 1)
-        _check_stream(stream, rows)
-        return _entries(rows)
-
-    async def load(self, stream: UUID, command_id: UUID) -> Loaded:
-        """(whether the command was accepted before, the stream's entries), in one round trip; then see `find`."""
-        asked = stream, derived_id(command_id, "0")
-        return await self._loads.ask(asked) or await self._load_alone(*asked)
+    async def load(self, stream: UUID, command_id: UUID, after_version: int = 0) -> Loaded:
+        """Up to LOADED_ENTRIES_MAX of the stream's entries after a version, and whether the command is known (see
+        `find`), in one round trip.
+        """
+        return await self._loads.ask((stream, derived_id(command_id, "0"), after_version))
 
     async def entry(self, position: int) -> Entry:
         """The entry at a position that was read or returned before."""
@@ -250,23 +249,14 @@ class Journal:
             self.broken = f"{task.get_name()} broke ({error!r}); start this process anew"
             _log.error("%s broke; this journal must be opened anew", task.get_name(), exc_info=error)
 
-    async def _load(self, asked: Sequence[tuple[UUID, UUID]]) -> list[Loaded | None]:
-        """For pairs of stream and first id; None for a stream of more than LOADED_ENTRIES_MAX entries among others."""
+    async def _load(self, asked: Sequence[tuple[UUID, UUID, int]]) -> list[Loaded]:
+        """For each stream, first id and version."""
         if len(asked) == 1:
-            return [await self._load_alone(*asked[0])]
+            return [_loaded(*asked[0], _entries(await self._fetch(_LOAD, *asked[0])))]
         found: list[list[Entry]] = [[] for _ in asked]
-        streams, firsts = zip(*asked, strict=True)
-        for number, *columns in await self._fetch(_LOAD_MANY, streams, firsts, LOADED_ENTRIES_MAX):
+        for number, *columns in await self._fetch(_LOAD_MANY, *zip(*asked, strict=True)):
             found[number - 1].append(Entry(*columns))
-        return [
-            _loaded(stream, first, entries) if len(entries) <= LOADED_ENTRIES_MAX else None
-            for (stream, first), entries in zip(asked, found, strict=True)
-        ]
-
-    async def _load_alone(self, stream: UUID, first: UUID) -> Loaded:
-        rows = await self._fetch(_LOAD, stream, first, STREAM_ENTRIES_MAX + 1)
-        _check_stream(stream, rows)
-        return _loaded(stream, first, _entries(rows))
+        return [_loaded(*one, entries) for one, entries in zip(asked, found, strict=True)]
 
     async def _at(self, positions: Sequence[int]) -> list[Entry]:
         entries = {entry.position: entry for entry in _entries(await self._fetch(_AT, list(positions)))}
@@ -293,15 +283,9 @@ def _page(limit: int) -> int:
     return limit
 
 
-def _check_stream(stream: UUID, rows: Sequence[asyncpg.Record]) -> None:
-    if len(rows) > STREAM_ENTRIES_MAX:
-        raise BatonError(
-            f"stream {stream} has more than {STREAM_ENTRIES_MAX} entries; give its aggregate a narrower key"
-        )
-
-
-def _loaded(stream: UUID, first: UUID, entries: Sequence[Entry]) -> Loaded:
-    return any(entry.id == first for entry in entries), [entry for entry in entries if entry.stream == stream]
+def _loaded(stream: UUID, first: UUID, after: int, found: Sequence[Entry]) -> Loaded:
+    entries = [entry for entry in found if entry.stream == stream and entry.version > after]
+    return Loaded(any(entry.id == first for entry in found), entries, len(entries) == LOADED_ENTRIES_MAX)
 
 
 def _entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:

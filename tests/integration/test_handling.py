@@ -6,18 +6,21 @@ import asyncio
 from dataclasses import replace
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from infra.local.databases import Database
-from libs.events.entries import derived_id, new_id
+from libs.events.entries import derived_id, new_id, stream_id
 from libs.events.errors import VersionConflict
 from libs.events.handling import ATTEMPTS_MAX
-from libs.events.journal import ANY, Append, Appended
+from libs.events.journal import ANY, LOADED_ENTRIES_MAX, Append, Appended, Loaded
 from libs.events.tests.errands import CONTRACT, ErrandPassedOn, FinishErrand, GiveErrand, PassOn
 from tests.integration.errands_service import Errands, errands
+from tests.integration.journal_probe import append
 
 pytestmark = pytest.mark.platform
 AT_ONCE = 20
+FACTS_AT_ONCE = 50
 
 
 class Rival:
@@ -73,3 +76,53 @@ async def test_who_is_always_beaten_is_told_of_the_conflict_in_the_end(
         with pytest.raises(VersionConflict):
             await service.ask(FinishErrand(errand=errand))
         assert rival.tries == ATTEMPTS_MAX
+
+
+async def passed_on(service: Errands, errand: UUID, facts: int) -> None:
+    """So many facts more on the errand's stream, by another process."""
+    stream = stream_id("main", "errands", "errand", errand)
+    for first in range(0, facts, FACTS_AT_ONCE):
+        command, count = new_id(), min(FACTS_AT_ONCE, facts - first)
+        told = tuple((derived_id(command, str(i)), *CONTRACT.encode(ErrandPassedOn(f"p{i}"))) for i in range(count))
+        await service.journal.append(replace(append(stream, ANY), command_id=command, subject=errand, facts=told))
+
+
+async def test_of_a_long_stream_only_what_is_new_is_loaded_and_it_has_no_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with errands(database) as service, service.working():
+        errand, loads, load = await given(service), list[tuple[int, int]](), service.journal.load
+        await passed_on(service, errand, 2 * LOADED_ENTRIES_MAX)
+
+        async def counted(stream: UUID, command_id: UUID, after_version: int = 0) -> Loaded:
+            found = await load(stream, command_id, after_version)
+            loads.append((after_version, len(found.entries)))
+            return found
+
+        monkeypatch.setattr(service.journal, "load", counted)
+        first, again = new_id(), PassOn(errand=errand, to="bob")
+        assert (await service.ask(again, command_id=first)).version == 202
+        assert loads == [(0, 100), (100, 100), (200, 1)]
+        await passed_on(service, errand, 3)
+        answer = await service.ask(PassOn(errand=errand, to="eve"))
+        assert (answer.version, loads[3:]) == (206, [(201, 4)])
+        answer = await service.ask(again, command_id=first)
+        assert (answer.known, answer.version, loads[4:]) == (True, 202, [(205, 1)])
+
+
+async def test_what_is_kept_of_a_long_stream_is_forgotten_when_the_journal_does_not_have_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with errands(database) as service, service.working():
+        errand, load = await given(service), service.journal.load
+        await passed_on(service, errand, LOADED_ENTRIES_MAX)
+        lost = iter([LOADED_ENTRIES_MAX + 50])
+
+        async def loaded(stream: UUID, command_id: UUID, after_version: int = 0) -> Loaded:
+            found = await load(stream, command_id, after_version)
+            if after_version and (version := next(lost, None)):
+                return found._replace(entries=[msgspec.structs.replace(found.entries[-1], version=version)])
+            return found
+
+        monkeypatch.setattr(service.journal, "load", loaded)
+        assert (await service.ask(PassOn(errand=errand, to="bob"))).version == LOADED_ENTRIES_MAX + 2

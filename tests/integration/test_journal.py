@@ -78,7 +78,7 @@ async def test_an_append_is_read_back_as_it_was_given(journal: Journal) -> None:
     assert result == Appended(last.position, last.version, last.noted_at, known=False)
     assert last.recorded_at == last.noted_at
     assert last.occurred_at == caused.occurred_at
-    assert await journal.read_stream(caused.stream, after_version=1) == rest[1:]
+    assert await journal.load(caused.stream, new_id(), after_version=1) == (False, rest[1:], False)
 
 
 async def test_the_same_command_again_is_answered_with_the_first_result(journal: Journal) -> None:
@@ -130,7 +130,7 @@ async def test_a_conflict_never_harms_its_neighbours(journal: Journal) -> None:
     ]  # fmt: skip
     entries = await everything(journal)
     assert [e.position for e in entries] == list(range(1, 11))
-    assert [e.version for e in await journal.read_stream(stream("a"))] == [1, 2, 3, 4, 5, 6]
+    assert [e.version for e in (await journal.load(stream("a"), new_id())).entries] == [1, 2, 3, 4, 5, 6]
 
 
 async def test_what_the_database_refuses_harms_only_its_caller(journal: Journal) -> None:
