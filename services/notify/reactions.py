@@ -17,6 +17,7 @@ from libs.events.contracts.tasks import (
     HandoffOffered,
     HandoffRejected,
     SolutionGiven,
+    SourceCloseDeclined,
     TaskAssigned,
 )
 from libs.events.deciding import Command
@@ -156,6 +157,12 @@ def raised(fact: EscalationRaised, case: Case, look: Look) -> Iterable[Telling]:
     yield Telling("escalation-raised", params, [(who, because) for who in fact.asked])
 
 
+def close_declined(fact: SourceCloseDeclined, case: Case, look: Look) -> Iterable[Telling]:
+    """Who holds the case may have less to do than they think, or has to tell the source why not."""
+    params = {"outcome": names.short(fact.outcome)}
+    yield Telling("close-declined", params, contacts(look, (case.holder,), "holds the case"))
+
+
 def closed(fact: CaseClosed, case: Case, look: Look) -> Iterable[Telling]:
     to = [*informed(look, case), *contacts(look, (case.holder,), "holds the case")]
     yield Telling("case-closed", {"outcome": names.short(fact.outcome)}, to)
@@ -221,6 +228,7 @@ REACTIONS = (
     _reaction("tell-breached", SlaBreached, breached),
     _reaction("tell-withdrawn", BreachWithdrawn, withdrawn),
     _reaction("tell-escalated", EscalationRaised, raised),
+    _reaction("tell-close-declined", SourceCloseDeclined, close_declined),
     _reaction("tell-closed", CaseClosed, closed),
     Reaction("send-out", (MessagePosted,), send_out),
     Reaction("stop-at-gone", (DeliveryFailed,), stop_at_gone),

@@ -211,6 +211,16 @@ class CallBackDone(Fact, frozen=True):
     note: str = ""
 
 
+class SourceCloseDeclined(Fact, frozen=True):
+    """The source says that its request is done, with this `outcome`, and the case goes on all the same.
+
+    `rule`: the line of the template that decides so. Said once; clocks run on.
+    """
+
+    outcome: str
+    rule: str
+
+
 class CaseClosed(Fact, frozen=True):
     """The case has ended, and nothing more is handed over in it. `outcome`: how, in a word."""
 
@@ -238,6 +248,7 @@ CONTRACT = Contract(
         Kind("SolutionGiven", 1, SolutionGiven, personal=("solution",)),
         Kind("CustomerTold", 1, CustomerTold),
         Kind("CallBackDone", 1, CallBackDone, personal=("note",)),
+        Kind("SourceCloseDeclined", 1, SourceCloseDeclined),
         Kind("CaseClosed", 1, CaseClosed),
     ),
 )

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.events.contracts.directory import PersonJoined
-from libs.events.contracts.gateway import RequestReceived
+from libs.events.contracts.gateway import RequestClosed, RequestReceived
 from libs.events.contracts.sla import BreachWithdrawn, ClockStarted, Leg, SlaBreached
 from libs.events.contracts.tasks import (
     CaseClosed,
@@ -25,6 +25,7 @@ from libs.events.contracts.tasks import (
     HandoffOffered,
     HandoffRejected,
     SolutionGiven,
+    SourceCloseDeclined,
 )
 from libs.events.entries import Fact, entity_id
 from libs.events.testing import MemoryService
@@ -159,6 +160,17 @@ def test_each_entry_says_who_when_what_why_and_on_what(audit: MemoryService) -> 
     assert entry.what.data["departments"] == ["production", "purchasing", "product"]
     assert rejected.why.reasons == {"reason": "not ours"}
     assert entry.on_what is not None
+
+
+def test_a_close_that_was_not_taken_is_told_with_the_rule_that_forbids_it() -> None:
+    audit = MemoryService(SERVICE)
+    audit.hear(OPENED, subject=CASE, at=at("09:00"))
+    audit.hear(RequestClosed("crm", "STORY1", "repaired"), subject=CASE, at=at("10:00"))
+    declined = SourceCloseDeclined("repaired", "closing_rule=after-call-back")
+    audit.hear(declined, subject=CASE, at=at("10:00"), by="tasks/close-case")
+    history = _told(audit)
+    assert history.state == "open"
+    assert history.entries[-1].why.reasons == {"rule": "closing_rule=after-call-back", "outcome": "repaired"}
 
 
 def test_a_replay_of_the_raw_journal_tells_the_same(audit: MemoryService) -> None:

@@ -19,6 +19,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "sla-breached": ("step", "due_at", "legs_en", "legs_zh"),
     "breach-withdrawn": ("step", "due_at", "stopped_at"),
     "escalation-raised": ("rung", "level", "answer_by_at", "departments_en", "departments_zh"),
+    "close-declined": ("outcome",),
     "case-closed": ("outcome",),
 }
 

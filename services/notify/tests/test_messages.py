@@ -20,6 +20,7 @@ from libs.events.contracts.tasks import (
     HandoffOffered,
     HandoffRejected,
     SolutionGiven,
+    SourceCloseDeclined,
     TaskAssigned,
 )
 from libs.events.entries import Fact
@@ -53,6 +54,7 @@ FACTS: tuple[Fact, ...] = (
     ConsultationAsked("solution", "purchasing", "was it wet?"),
     ConsultationAnswered("solution", "purchasing", "it was"),
     SolutionGiven("production", "new doors"),
+    SourceCloseDeclined("repaired", "closing_rule=after-call-back"),
     CaseClosed("solved"),
 )
 
@@ -162,6 +164,11 @@ def test_i_is_told_the_solution_and_the_close() -> None:
     told(service, ASSIGNED)
     assert "service-1" in told(service, SolutionGiven("production", "new doors"))
     assert "service-1" in told(service, CaseClosed("solved"))
+
+
+def test_whoever_holds_a_case_is_told_that_its_source_believes_it_done() -> None:
+    declined = SourceCloseDeclined("repaired", "closing_rule=after-call-back")
+    assert told(notify(), declined) == {"service-1": "contact of service: holds the case"}
 
 
 def test_an_import_wakes_nobody() -> None:

@@ -22,6 +22,7 @@ from libs.events.contracts.tasks import (
     HandoffOffered,
     HandoffRejected,
     SolutionGiven,
+    SourceCloseDeclined,
     StepCompleted,
     StepStarted,
     TaskAssigned,
@@ -45,6 +46,7 @@ CaseFact = (
     | SolutionGiven
     | CustomerTold
     | CallBackDone
+    | SourceCloseDeclined
     | CaseClosed
 )
 
@@ -82,6 +84,7 @@ class Case:
     answered: frozenset[tuple[str, str]] = frozenset()
     solved: bool = False
     call_back_from: datetime | None = None
+    close_declined: bool = False
     closed: bool = False
 
 
@@ -121,6 +124,8 @@ def evolve(case: Case, fact: CaseFact) -> Case:
             return replace(case, call_back_from=fact.call_back_from)
         case CallBackDone():
             return case
+        case SourceCloseDeclined():
+            return replace(case, close_declined=True)
         case CaseClosed():
             return replace(case, closed=True)
         case _:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from libs.events.contracts.gateway import PRIORITIES
-from libs.events.contracts.tasks import CaseOpened, CaseRouted, FormCompleted, TemplatePublished
+from libs.events.contracts.tasks import (
+    CaseOpened,
+    CaseRouted,
+    FormCompleted,
+    SourceCloseDeclined,
+    TemplatePublished,
+)
 from libs.events.deciding import Asked
 from libs.events.entries import Fact
 from libs.events.errors import NotFound, Refusal
@@ -72,10 +78,12 @@ def complete_form(case: Case, command: CompleteForm, asked: Asked) -> Sequence[F
 
 
 def close_by_source(case: Case, command: CloseBySource, asked: Asked) -> Sequence[Fact]:
-    """Closes a case whose template leaves that to the source; another process goes on to its own end."""
+    """Closes a case whose template leaves that to the source; another process goes on to its own end, and says so."""
     template = template_of(case, asked)
-    if case.closed or not CLOSING_RULES[template.closing_rule](CLOSED_BY_SOURCE):
+    if case.closed or case.close_declined:
         return []
+    if not CLOSING_RULES[template.closing_rule](CLOSED_BY_SOURCE):
+        return [SourceCloseDeclined(command.outcome, f"closing_rule={template.closing_rule}")]
     unfolding = Unfolding(case, template, asked)
     unfolding.reach(CLOSED_BY_SOURCE)
     unfolding.close_if(CLOSED_BY_SOURCE, command.outcome)

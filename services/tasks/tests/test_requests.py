@@ -10,6 +10,7 @@ from libs.events.contracts.tasks import (
     CaseOpened,
     CaseRouted,
     HandoffOffered,
+    SourceCloseDeclined,
     StepCompleted,
     StepStarted,
     TaskAssigned,
@@ -17,7 +18,18 @@ from libs.events.contracts.tasks import (
 )
 from libs.events.entries import entity_id
 from libs.events.testing import MemoryService, instant
-from services.tasks.tests.world import CASE_ID, OPS, company, complaint, monday, opened, received, request_template
+from services.tasks.tests.world import (
+    CASE_ID,
+    OPS,
+    closed,
+    company,
+    complaint,
+    monday,
+    opened,
+    received,
+    request_template,
+    tuesday,
+)
 from services.tasks.views.cases import CASES
 from services.tasks.views.passing import PASSING
 
@@ -84,10 +96,19 @@ def test_the_source_closes_its_request_when_it_did() -> None:
     assert (row.state, row.closed_at, row.holder) == ("closed", then, "GEN_")
 
 
-def test_a_source_does_not_close_what_only_a_call_back_closes() -> None:
+def test_a_source_does_not_close_what_only_a_call_back_closes_and_tasks_says_so_once() -> None:
     tasks = opened()
-    tasks.hear(RequestClosed("phone", "STORY1", "done"), subject=CASE_ID, at=monday("09:30"))
+    for clock in ("09:30", "09:31"):
+        tasks.hear(RequestClosed("phone", "STORY1", "done"), subject=CASE_ID, at=monday(clock))
     assert tasks.row(CASES, CASE_ID).state == "opened"
+    assert tasks.decided(SourceCloseDeclined) == [SourceCloseDeclined("done", "closing_rule=after-call-back")]
+
+
+def test_a_close_by_the_source_after_the_call_back_says_nothing_new() -> None:
+    tasks = closed()
+    entries = len(tasks.decided())
+    tasks.hear(RequestClosed("phone", "STORY1", "done"), subject=CASE_ID, at=tuesday("14:00"))
+    assert len(tasks.decided()) == entries
 
 
 def test_a_request_heard_twice_is_one_case() -> None:
