@@ -19,7 +19,6 @@ from services.tasks.commands import CloseBySource, CompleteForm, OpenCase
 from services.tasks.domain.case import Case
 from services.tasks.domain.choices import (
     AT_ONCE,
-    BY_SOURCE,
     CLOSED_BY_SOURCE,
     CLOSING_RULES,
     COMPLETE_FORM,
@@ -43,12 +42,12 @@ def open_case(case: Case, command: OpenCase, asked: Asked) -> Sequence[Fact]:
     template = _current(command.template, asked)
     if not _by_itself(asked.actor):
         may(OPEN_CASE, case, template, asked)
-        _known_words(template, command, asked)
+        _known_words(template, command)
+    if command.department is not None and not command.timeline:  # an import's departments may be gone by now
+        must_be_known("department", command.department, asked)
     unfolding = Unfolding(case, template, asked)
     if template.intake == AT_ONCE:
         routed = _routed(template, command.category, command.department)
-        if routed.rule == BY_SOURCE and not command.timeline:  # an import's departments may be gone by now
-            must_be_known("department", routed.department, asked)
         unfolding.note(_opened(template, command, routed.department))
         unfolding.reach(OPENED, command.target_at)
         unfolding.note(routed)
@@ -90,14 +89,20 @@ def close_by_source(case: Case, command: CloseBySource, asked: Asked) -> Sequenc
     return unfolding.facts
 
 
-def _known_words(template: TemplatePublished, command: OpenCase, asked: Asked) -> None:
+def _known_words(template: TemplatePublished, command: OpenCase) -> None:
     """Who opens a case at the desk can correct a word at once; later it would leave the case without a way on.
 
-    A request from outside is not turned away for its category: the holder corrects that with the form.
+    A request from outside is not turned away for its category: the holder corrects that with the form. Nor is it for a
+    due instant that its process does not use: that stays on record with the request, at the desk it would be lost.
     """
     _routed(template, command.category, command.department)
-    if command.department is not None:
-        must_be_known("department", command.department, asked)
+    if command.target_at is not None and template.intake != AT_ONCE:
+        raise Refusal(
+            "target-not-used",
+            f"target_at={command.target_at.isoformat()}: a case of {template.template} is due by its own time limits; "
+            "leave target_at out",
+            f"流程“{template.name_zh}”按自身时限计算到期时间，不使用 target_at，请去掉该字段",
+        )
     if command.priority not in PRIORITIES:
         known = ", ".join(PRIORITIES)
         raise Refusal(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from libs.events.contracts.directory import PersonJoined
 from libs.events.contracts.tasks import ConsultationAnswered, ConsultationAsked, HandoffRejected
 from libs.events.deciding import Command
 from libs.events.entries import entity_id
@@ -26,6 +27,7 @@ from services.tasks.commands import (
 from services.tasks.tests.world import (
     CASE_ID,
     OPS,
+    ORGANISATION_ID,
     SEATS_OF_RESPONSIBLE,
     accepted,
     closed,
@@ -35,6 +37,7 @@ from services.tasks.tests.world import (
     monday,
     offered,
     opened,
+    request_template,
     ruled,
     solved,
     tuesday,
@@ -272,3 +275,23 @@ def test_a_word_that_leads_nowhere_is_refused_at_the_desk_with_the_known_ones(
     wrong = ask.model_copy(update=word)
     assert known in refused(tasks, rule, wrong, by="svc-1", kind=kind).en
     tasks.ask(ask.model_copy(update={"department": "production", "priority": "high"}), by="svc-1", at=NOON)
+
+
+def test_a_due_instant_that_a_process_does_not_use_is_refused_at_the_desk_where_it_would_be_lost() -> None:
+    tasks = company()
+    tasks.ask(complaint(), by=OPS, at=monday("08:30"))
+    tasks.ask(request_template(who={"open-case": "opening-department"}), by=OPS, at=monday("08:30"))
+    tasks.hear(PersonJoined("ops-2", "Xu", "operations", "agent"), subject=ORGANISATION_ID, at=monday("08:30"))
+    promised = OpenCase(
+        case_id=CASE_ID,
+        source="desk",
+        reference="1",
+        template="complaint",
+        category="quality",
+        title="t",
+        target_at=tuesday("12:00"),
+    )
+    refusal = refused(tasks, "target-not-used", promised, by="svc-1")
+    assert "2026-11-03T04:00" in refusal.en
+    at_once = promised.model_copy(update={"template": "citizen-request"})
+    assert tasks.ask(at_once, by="ops-2", at=NOON)

@@ -81,6 +81,24 @@ def test_a_request_for_a_department_that_nobody_registered_is_parked_with_the_kn
     assert tasks.decided(CaseOpened) == []
 
 
+def test_a_department_that_nobody_registered_is_parked_also_where_the_routing_does_not_ask_for_it() -> None:
+    tasks = company(parks=True)
+    tasks.ask(complaint(), by=OPS, at=monday("08:30"))
+    tasks.hear(received(department="nosuch"), subject=CASE_ID, at=monday("09:00"))
+    ((reaction, _, refusal),) = tasks.parked
+    assert (reaction.name, refusal.rule) == ("open-case", "unknown-department")
+    assert tasks.decided(CaseOpened) == []
+
+
+def test_a_due_instant_that_a_process_does_not_use_keeps_no_request_out() -> None:
+    tasks = company()
+    tasks.ask(complaint(), by=OPS, at=monday("08:30"))
+    tasks.hear(received(target_at=TARGET), subject=CASE_ID, at=monday("09:00"))
+    (form,) = tasks.decided(StepStarted)
+    assert isinstance(form, StepStarted)
+    assert form.target_at is None
+
+
 def test_a_request_without_a_department_goes_by_its_category() -> None:
     tasks = boston(department=None)
     assert tasks.decided(CaseRouted) == [CaseRouted("operations", "category=*")]
