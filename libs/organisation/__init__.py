@@ -4,6 +4,7 @@ Services list `VIEWS` among their views; the functions read them through the `Lo
 """
 
 from libs.organisation.lines import board, common_superior, nearest_common, superiors
+from libs.organisation.names import Words, departments_named, person_named, seats_named
 from libs.organisation.seats import (
     contact_of,
     department_of,
@@ -22,16 +23,20 @@ __all__ = [
     "DEPARTMENTS",
     "PEOPLE",
     "VIEWS",
+    "Words",
     "board",
     "common_superior",
     "contact_of",
     "department_of",
     "department_seat",
+    "departments_named",
     "is_seat",
     "lead_of",
     "nearest_common",
     "people_of",
+    "person_named",
     "person_seat",
+    "seats_named",
     "sits_in",
     "superiors",
 ]

@@ -24,6 +24,7 @@ from libs.events.deciding import Command
 from libs.events.entries import Entry, Fact
 from libs.events.reactions import Reaction
 from libs.events.views import Look
+from libs.organisation import person_named
 from services.notify.commands import WEBHOOK, DropChannel, PlanDelivery, PostMessage, delivery_id, message_id
 from services.notify.domain import names
 from services.notify.domain.recipients import Recipient, contacts, decision_board, leads, merged, seats
@@ -85,7 +86,7 @@ def conflict(fact: ConflictOpened, case: Case, look: Look) -> Iterable[Telling]:
 
 def ruled(fact: ConflictRuled, case: Case, look: Look) -> Iterable[Telling]:
     params = {
-        "ruler": names.person(look, fact.ruler),
+        "ruler": person_named(look, fact.ruler),
         **names.departments(look, "responsible", (fact.responsible,)),
         **names.departments(look, "consulted", fact.consulted),
         "reason": names.short(fact.reason),

@@ -34,10 +34,11 @@ from libs.organisation import (
     lead_of,
     nearest_common,
     people_of,
+    seats_named,
     sits_in,
     superiors,
 )
-from libs.organisation.views import Contact, Person
+from libs.organisation.views import Contact, Department, Person
 
 NOW = instant("2026-11-02T09:00+08:00")
 
@@ -133,3 +134,18 @@ def test_sitting_in_a_seat_is_being_among_its_people(person: str, kind: str) -> 
         seat = f"{kind}:{name}"
         assert sits_in(look, person, seat) == (person in people_of(look, seat))
     assert department_of(look, "stranger") is None
+
+
+def test_seats_are_named_as_people_know_them_and_by_their_codes_where_nobody_named_them() -> None:
+    look = look_of(
+        (DEPARTMENTS, Department("production", "Production", "生产部")),
+        (PEOPLE, Person("vp-ops", "钱立", "management", "vice-president", None)),
+    )
+    assert seats_named(look, ["dept:production", "person:vp-ops"]) == (
+        "somebody in Production or 钱立 (vp-ops)",
+        "生产部或钱立（vp-ops）",
+    )
+    assert seats_named(look, ["dept:moon", "role:director"]) == (
+        "somebody in moon or whoever has the role director",
+        "moon或角色为 director 的人员",
+    )

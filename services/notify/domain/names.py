@@ -8,36 +8,31 @@ from datetime import UTC, datetime
 from libs.clocks import legs_minutes
 from libs.events.contracts.sla import Leg
 from libs.events.views import Look
-from libs.organisation import DEPARTMENTS, PEOPLE
+from libs.organisation import Words, departments_named
 
 PARAM_CHARS_MAX = 1_000
-NOBODY = ("nobody", "无人")
+NOBODY = Words("nobody", "无人")
 Params = dict[str, str]
 
 
 def departments(look: Look, name: str, codes: Iterable[str]) -> Params:
-    """`<name>_en` and `<name>_zh`: the departments by their names; those that directory never named by their codes."""
-    rows = [(code, look.row(DEPARTMENTS, code)) for code in codes]
-    return {
-        f"{name}_en": ", ".join(code if row is None else row.name_en for code, row in rows),
-        f"{name}_zh": "、".join(code if row is None else row.name_zh for code, row in rows),
-    }
+    """`<name>_en` and `<name>_zh`: the departments by their names."""
+    return in_both(name, departments_named(look, codes))
 
 
-def person(look: Look, code: str) -> str:
-    row = look.row(PEOPLE, code)
-    return code if row is None else row.name
+def in_both(name: str, words: Words) -> Params:
+    """`<name>_en` and `<name>_zh`."""
+    return {f"{name}_en": words.en, f"{name}_zh": words.zh}
 
 
 def legs(look: Look, found: tuple[Leg, ...]) -> Params:
     """`legs_en` and `legs_zh`: who had the case how long, in minutes."""
     en, zh = [], []
     for leg, minutes in zip(found, legs_minutes(found), strict=True):
-        nobody = leg.department is None
-        names = departments(look, "name", () if leg.department is None else (leg.department,))
-        en.append(f"{NOBODY[0] if nobody else names['name_en']} {minutes:g} min")
-        zh.append(f"{NOBODY[1] if nobody else names['name_zh']} {minutes:g} 分钟")
-    return {"legs_en": ", ".join(en), "legs_zh": "、".join(zh)}
+        who = NOBODY if leg.department is None else departments_named(look, (leg.department,))
+        en.append(f"{who.en} {minutes:g} min")
+        zh.append(f"{who.zh} {minutes:g} 分钟")
+    return in_both("legs", Words(", ".join(en), "、".join(zh)))
 
 
 def instant(at: datetime | None) -> str:

@@ -64,7 +64,11 @@ def complete_form(case: Case, command: CompleteForm, asked: Asked) -> Sequence[F
     template = unfolding.template
     may(COMPLETE_FORM, case, template, asked)
     if case.responsible:
-        raise Refusal("form-completed", "the form is complete already; offer or rule instead", "表单已完成")
+        raise Refusal(
+            "form-completed",
+            "the form is complete already; its department accepts or rejects the case",
+            "表单已完成，请由接收部门接收或退回工单",
+        )
     form = {**case.form, **command.form}
     _only_fields_of(template, command.form)
     _no_field_missing(template, form)
@@ -173,10 +177,11 @@ def _routed(template: TemplatePublished, category: str, department: str | None) 
 def _only_fields_of(template: TemplatePublished, form: dict[str, str]) -> None:
     known = {field.name for field in template.form}
     if strange := sorted(form.keys() - known):
+        fields_zh = "、".join(f"{field.label_zh}（{field.name}）" for field in template.form) or "无"
         raise Refusal(
             "unknown-field",
-            f"form has no {', '.join(strange)}; its fields are {', '.join(sorted(known))}",
-            f"表单没有字段 {'、'.join(strange)}",
+            f"form has no {', '.join(strange)}; its fields are {', '.join(sorted(known)) or 'none'}",
+            f"表单没有字段 {'、'.join(strange)}，可填字段：{fields_zh}",
         )
 
 
@@ -186,5 +191,5 @@ def _no_field_missing(template: TemplatePublished, form: dict[str, str]) -> None
         raise Refusal(
             "fields-missing",
             f"form lacks {', '.join(field.name for field in missing)}; fill them in",
-            f"表单缺少 {'、'.join(field.label_zh for field in missing)}，请补全",
+            f"表单缺少：{'、'.join(field.label_zh for field in missing)}，请补全",
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from libs.events.contracts.tasks import TaskAssigned, TemplateStep
 from libs.events.errors import Refusal
 from libs.events.views import Look
-from libs.organisation import department_seat, is_seat, lead_of, person_seat
+from libs.organisation import department_seat, departments_named, is_seat, lead_of, person_seat
 from services.tasks.domain.case import Case
 from services.tasks.domain.choices import SOLUTION_GIVEN
 
@@ -59,7 +59,7 @@ def _lead_seat(look: Look, department: str) -> str:
         raise Refusal(
             "department-without-lead",
             f"department={department} has nobody who leads it; let its director join in directory",
-            f"部门 {department} 没有负责人，请先在组织目录中登记",
+            f"{departments_named(look, [department]).zh}没有负责人，请先在组织目录中登记其主管",
         )
     return person_seat(lead)
 

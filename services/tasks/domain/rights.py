@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from libs.events.contracts.tasks import TemplatePublished
 from libs.events.deciding import Asked
 from libs.events.errors import Forbidden, Refusal
 from libs.events.views import Look
-from libs.organisation import board, common_superior, contact_of, department_of, lead_of, sits_in
+from libs.organisation import (
+    board,
+    common_superior,
+    contact_of,
+    department_of,
+    department_seat,
+    lead_of,
+    person_seat,
+    seats_named,
+    sits_in,
+)
 from services.tasks.domain.case import Case
 from services.tasks.domain.choices import solution_step
 
@@ -20,7 +30,7 @@ def may(act: str, case: Case, template: TemplatePublished, asked: Asked) -> None
         raise Refusal(
             "no-such-act",
             f"template {template.template} v{template.version} has no act '{act}'; publish one that does",
-            f"流程“{template.name_zh}”第 {template.version} 版没有动作“{act}”",
+            f"流程“{template.name_zh}”第 {template.version} 版没有动作“{act}”，请发布包含该动作的流程",
         )
     RIGHTS[right](case, template, asked)
 
@@ -44,14 +54,26 @@ def responsible(case: Case, template: TemplatePublished, asked: Asked) -> None:
     """Who sits in an R seat of the solution."""
     step = case.seats.get(solution_step(template))
     seats = step.responsible if step else ()
+    if not seats:
+        raise Refusal(
+            "nobody-responsible",
+            "nobody is responsible (R) for a solution yet; complete the form first, which routes the case",
+            "尚无部门负责解决方案（R），请先填写完整表单，工单随后转给责任部门",
+        )
     if not any(sits_in(asked.views, asked.actor, seat) for seat in seats):
-        raise _forbidden("not-responsible", asked, f"R: {', '.join(seats) or '-'}")
+        raise _forbidden("not-responsible", asked, seats)
 
 
 def above_the_conflict(case: Case, template: TemplatePublished, asked: Asked) -> None:
     allowed = rulers(case, asked.views)
+    if not allowed:
+        raise Forbidden(
+            "nobody-above-the-conflict",
+            f"actor={asked.actor} may not rule, nor may anybody else yet; name the decision board in directory",
+            f"{asked.actor} 无权裁决，目前也没有其他人有权裁决，请先在组织目录中指定决策委员会",
+        )
     if asked.actor not in allowed:
-        raise _forbidden("not-above-the-conflict", asked, ", ".join(allowed) or "-")
+        raise _forbidden("not-above-the-conflict", asked, [person_seat(person) for person in allowed])
 
 
 def rulers(case: Case, look: Look) -> tuple[str, ...]:
@@ -63,14 +85,16 @@ def rulers(case: Case, look: Look) -> tuple[str, ...]:
 
 def must_work_in(department: str, rule: str, asked: Asked) -> None:
     if department_of(asked.views, asked.actor) != department:
-        raise _forbidden(rule, asked, f"dept:{department}")
+        raise _forbidden(rule, asked, [department_seat(department)])
 
 
-def _forbidden(rule: str, asked: Asked, allowed: str) -> Forbidden:
+def _forbidden(rule: str, asked: Asked, allowed: Iterable[str]) -> Forbidden:
+    """`allowed`: the seats that may."""
+    who = seats_named(asked.views, allowed)
     return Forbidden(
         rule,
-        f"actor={asked.actor} may not do this; let one of these do it: {allowed}",
-        f"{asked.actor} 无权执行此操作，请由以下人员执行：{allowed}",
+        f"actor={asked.actor} may not do this; let {who.en} do it",
+        f"{asked.actor} 无权执行此操作，请由{who.zh}执行",
     )
 
 

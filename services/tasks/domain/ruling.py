@@ -8,6 +8,7 @@ from libs.events.contracts.tasks import ConflictRuled, ConsultationAnswered
 from libs.events.deciding import Asked
 from libs.events.entries import Fact
 from libs.events.errors import NotFound, Refusal
+from libs.organisation import departments_named
 from services.tasks.commands import AnswerConsultation, Rule
 from services.tasks.domain.case import Case
 from services.tasks.domain.choices import RULE
@@ -21,7 +22,9 @@ def rule(case: Case, command: Rule, asked: Asked) -> Sequence[Fact]:
     unfolding = unfold(case, asked)
     if not case.conflict:
         raise Refusal(
-            "no-conflict", "nobody disputes the case; let its holder or receiver act", "该工单没有待裁决的争议"
+            "no-conflict",
+            "nobody disputes the case; let its holder or receiver act",
+            "该工单没有待裁决的争议，请由持有方或接收方处理",
         )
     may(RULE, case, unfolding.template, asked)
     must_be_known("responsible", command.responsible, asked)
@@ -29,10 +32,11 @@ def rule(case: Case, command: Rule, asked: Asked) -> Sequence[Fact]:
     for department in consulted:
         must_be_known("consulted", department, asked)
     if command.responsible in consulted:
+        itself = departments_named(asked.views, [command.responsible])
         raise Refusal(
             "responsible-consulted",
             f"consulted={command.responsible} is responsible itself; leave it out",
-            f"{command.responsible} 已是责任部门，不能同时作为被咨询方",
+            f"{itself.zh}已是责任部门，请从被征询部门中去掉",
         )
     unfolding.note(ConflictRuled(asked.actor, command.responsible, consulted, command.reason))
     unfolding.reassign()
@@ -47,10 +51,11 @@ def answer_consultation(case: Case, command: AnswerConsultation, asked: Asked) -
     must_work_in(command.department, "not-consulted", asked)
     steps = [step for step, department in sorted(case.asked) if department == command.department]
     if not steps:
+        stranger = departments_named(asked.views, [command.department])
         raise NotFound(
             "unknown-consultation",
             f"department={command.department} was not asked in this case; look up who was",
-            f"该工单没有咨询 {command.department}",
+            f"该工单没有征询{stranger.zh}，请查看已征询的部门",
         )
     for step in steps:
         if (step, command.department) not in case.answered:

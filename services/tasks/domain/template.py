@@ -59,7 +59,7 @@ def _check(command: PublishTemplate) -> None:
         _one_of(f"who.{act}", right, RIGHTS)
     for act in ACTS_OF_INTAKE[command.intake]:
         if act not in command.who:
-            raise _refused("who", act, f"is missing; intake {command.intake} needs a line for it", "缺少")
+            raise _refused("who", act, f"is missing; intake {command.intake} needs a line for it", "缺少，请补上")
     if command.routing_rule == "by-category" and not command.routing:
         raise _refused("routing", "{}", f"is empty; give it a line, '{ANY_CATEGORY}' for every category", "不能为空")
     for step in command.steps:
@@ -77,23 +77,28 @@ def _check_step(step: Step) -> None:
         raise Refusal(
             "one-accountable",
             f"{where}.accountable={list(raci.accountable)}: exactly one seat is accountable (A); name it",
-            f"步骤“{step.name_zh}”必须恰好有一个负责人（A）",
+            f"步骤“{step.name_zh}”必须恰好有一个批准方（A），请指定",
         )
     if not raci.responsible:
         raise Refusal(
             "no-responsible",
             f"{where}.responsible=[]: at least one seat is responsible (R); name it",
-            f"步骤“{step.name_zh}”至少需要一个执行方（R）",
+            f"步骤“{step.name_zh}”至少需要一个负责方（R），请指定",
         )
     for seat in (*raci.responsible, *raci.accountable, *raci.consulted, *raci.informed):
         if not is_known_seat(seat):
             choices = ", ".join(sorted(SEATS))
             raise _refused(
-                where, seat, f"is no seat; write dept:…, person:…, role:… or one of {choices}", "不是有效席位"
+                where,
+                seat,
+                f"is no seat; write dept:…, person:…, role:… or one of {choices}",
+                f"不是有效席位，请写 dept:…、person:…、role:… 或以下之一：{choices}",
             )
     for seat in raci.consulted:
         if not (seat.startswith(DEPARTMENT_SEAT) or seat.endswith("-department")):
-            raise _refused(f"{where}.consulted", seat, "is no department; departments are consulted", "只能咨询部门")
+            raise _refused(
+                f"{where}.consulted", seat, "is no department; departments are consulted", "不是部门，只能征询部门"
+            )
 
 
 def _published(command: PublishTemplate, version: int) -> TemplatePublished:
@@ -123,13 +128,14 @@ def _step(step: Step) -> TemplateStep:
 
 def _one_of(field: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
-        raise _refused(field, value, f"is not known; choose one of {', '.join(choices)}", "无效")
+        known = ", ".join(choices)
+        raise _refused(field, value, f"is not known; choose one of {known}", f"无效，可选：{known}")
 
 
 def _unique(field: str, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise _refused(field, ", ".join(twice), "is there twice; each name once", "重复")
+        raise _refused(field, ", ".join(twice), "is there twice; each name once", "重复，每个名称只能出现一次")
 
 
 def _refused(field: str, value: str, en: str, zh: str) -> Refusal:

@@ -17,6 +17,7 @@ from libs.events.contracts.tasks import (
 from libs.events.deciding import Asked
 from libs.events.entries import Fact
 from libs.events.errors import NotFound, Refusal
+from libs.organisation import departments_named
 from services.tasks.domain.case import Case, CaseFact, evolve
 from services.tasks.domain.choices import CLOSED_BY_SOURCE, CLOSING_RULES
 from services.tasks.domain.raci import assigned, consulted_departments, unanswered
@@ -43,7 +44,7 @@ class Unfolding:
         for step in self.template.steps:
             if step.ends == moment and step.name in self.case.running:
                 if moment != CLOSED_BY_SOURCE:
-                    _must_be_heard(self.case, step.name)
+                    self._must_be_heard(step.name)
                 self.note(StepCompleted(step.name))
         starting = [step for step in self.template.steps if step.starts == moment]
         for step in starting:
@@ -69,6 +70,15 @@ class Unfolding:
         if CLOSING_RULES[self.template.closing_rule](moment):
             self.note(CaseClosed(outcome))
 
+    def _must_be_heard(self, step: str) -> None:
+        if silent := unanswered(self.case, step):
+            who = departments_named(self._asked.views, silent)
+            raise Refusal(
+                "consulted-not-answered",
+                f"consulted (C) and not heard yet: {who.en}; wait for the answer",
+                f"须征询（C）的{who.zh}尚未答复，请等待答复",
+            )
+
     def _running(self) -> list[TemplateStep]:
         return [step for step in self.template.steps if step.name in self.case.running]
 
@@ -89,15 +99,6 @@ class Unfolding:
                 if asked not in self.case.asked or (department in again and asked in self.case.answered):
                     text = question or f"{step.name_zh} / {step.name_en}"
                     self.note(ConsultationAsked(step.name, department, text))
-
-
-def _must_be_heard(case: Case, step: str) -> None:
-    if silent := unanswered(case, step):
-        raise Refusal(
-            "consulted-not-answered",
-            f"{', '.join(silent)} has not been heard (C); wait for the answer",
-            f"被咨询方（C）{'、'.join(silent)} 尚未答复，请等待答复",
-        )
 
 
 def unfold(case: Case, asked: Asked) -> Unfolding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
@@ -70,7 +71,10 @@ def test_a_form_with_missing_fields_is_refused_and_they_are_named() -> None:
 
 
 def test_a_field_that_the_form_does_not_have_is_refused() -> None:
-    refused(opened(), "unknown-field", CompleteForm(case_id=CASE_ID, form={"colour": "red"}), by="svc-1")
+    strange = CompleteForm(case_id=CASE_ID, form={"colour": "red"})
+    refusal = refused(opened(), "unknown-field", strange, by="svc-1")
+    assert "its fields are defect, product, wish" in refusal.en
+    assert "可填字段：产品（product）、问题（defect）、诉求（wish）" in refusal.zh
 
 
 def test_only_the_holder_completes_the_form_and_only_once() -> None:
@@ -103,6 +107,37 @@ def test_only_the_receiver_answers_a_handoff_and_only_the_open_one() -> None:
     refused(disputed(), "handoff-answered", again, by="prod-1")
 
 
+def returned() -> MemoryService:
+    tasks = offered()
+    tasks.ask(RejectHandoff(case_id=CASE_ID, number=1, reason="not ours"), by="prod-1", at=NOON)
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("world", "en", "zh"),
+    [
+        (opened, "complete its form", "请先填写完整表单"),
+        (offered, "let Production accept or reject it", "请由生产部接收或退回"),
+        (returned, "let Service offer it anew", "请由客服部重新移交"),
+        (disputed, "let whoever stands above its departments rule", "请由共同上级裁决"),
+        (accepted, "Production has it", "工单已由生产部持有"),
+    ],
+)
+def test_a_handoff_that_is_none_is_answered_with_how_the_case_stands_and_what_comes_next(
+    world: Callable[[], MemoryService], en: str, zh: str
+) -> None:
+    tasks = world()
+    by = "prod-1" if world is not opened else "svc-1"
+    refusal = refused(tasks, "unknown-handoff", AcceptHandoff(case_id=CASE_ID, number=9), by=by, kind=NotFound)
+    assert en in refusal.en
+    assert zh in refusal.zh
+    if world is not returned:
+        offer = OfferHandoff(case_id=CASE_ID, receiver="purchasing")
+        holder = tasks.row(CASES, CASE_ID).holder
+        again = refused(tasks, "nothing-to-offer", offer, by="prod-1" if holder == "production" else "svc-1")
+        assert zh in again.zh
+
+
 def test_a_rejection_sends_the_case_to_a_known_third_party() -> None:
     reject = RejectHandoff(case_id=CASE_ID, number=1, reason="no", next_department="nowhere")
     refused(offered(), "unknown-department", reject, by="prod-1", kind=NotFound)
@@ -127,8 +162,8 @@ def test_only_whoever_stands_above_the_conflict_rules() -> None:
     rule = Rule(case_id=CASE_ID, responsible="production", reason="glue")
     for person in ("prod-dir", "svc-lead", "svc-1", "stranger"):
         refusal = refused(disputed(), "not-above-the-conflict", rule, by=person, kind=Forbidden)
-        assert "vp-ops" in refusal.en
-        assert "ceo" in refusal.en
+        assert "Qian (vp-ops) or Zhao (ceo)" in refusal.en
+        assert "请由Qian（vp-ops）或Zhao（ceo）执行" in refusal.zh
     for person in ("vp-ops", "ceo"):
         assert disputed().ask(rule, by=person, at=NOON)
 
@@ -153,7 +188,8 @@ def test_no_solution_before_everybody_consulted_was_heard() -> None:
     tasks = accepted()
     solution = GiveSolution(case_id=CASE_ID, solution="new doors")
     refusal = refused(tasks, "consulted-not-answered", solution, by="prod-1")
-    assert "purchasing" in refusal.en
+    assert "not heard yet: Purchasing" in refusal.en
+    assert "采购部尚未答复" in refusal.zh
     answer = AnswerConsultation(case_id=CASE_ID, department="purchasing", answer="fine")
     refused(tasks, "not-consulted", answer, by="pd-1", kind=Forbidden)
     tasks.ask(answer, by="purch-dir", at=NOON)
@@ -166,7 +202,7 @@ def test_no_step_ends_before_everybody_consulted_in_it_was_heard() -> None:
     steps = [{**each, "raci": seats} if each["name"] == "answer" else each for each in body["steps"]]
     tasks = offered(complaint(steps=steps))
     acceptance = AcceptHandoff(case_id=CASE_ID, number=1)
-    assert "product" in refused(tasks, "consulted-not-answered", acceptance, by="prod-1").en
+    assert "not heard yet: Product" in refused(tasks, "consulted-not-answered", acceptance, by="prod-1").en
     tasks.ask(AnswerConsultation(case_id=CASE_ID, department="product", answer="fine"), by="pd-1", at=NOON)
     assert tasks.ask(acceptance, by="prod-1", at=NOON)
 
@@ -196,8 +232,16 @@ def test_only_a_department_that_was_asked_answers() -> None:
 def test_a_solution_comes_from_the_responsible_and_after_the_acceptance() -> None:
     solution = GiveSolution(case_id=CASE_ID, solution="new doors")
     refusal = refused(accepted(), "not-responsible", solution, by="purch-1", kind=Forbidden)
-    assert "dept:production" in refusal.en
+    assert "let somebody in Production do it" in refusal.en
+    assert "请由生产部执行" in refusal.zh
     refused(ruled(), "not-accepted", solution, by="prod-1")
+
+
+def test_who_solves_a_case_before_it_is_routed_hears_what_comes_first() -> None:
+    solution = GiveSolution(case_id=CASE_ID, solution="new doors")
+    refusal = refused(opened(), "nobody-responsible", solution, by="svc-1")
+    assert "complete the form first" in refusal.en
+    assert "请先填写完整表单" in refusal.zh
 
 
 def test_the_customer_is_told_a_solution_by_the_department_that_knows_the_customer() -> None:
@@ -289,6 +333,7 @@ def test_a_due_instant_that_a_process_does_not_use_is_refused_at_the_desk_where_
         template="complaint",
         category="quality",
         title="t",
+        form={},
         target_at=tuesday("12:00"),
     )
     refusal = refused(tasks, "target-not-used", promised, by="svc-1")

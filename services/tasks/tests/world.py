@@ -31,6 +31,13 @@ OPS = "ops-1"
 CASE_ID = entity_id("main", "case", "phone/STORY1")
 ORGANISATION_ID = UUID(int=7)
 
+DEPARTMENTS = {
+    "management": "管理层",
+    "service": "客服部",
+    "production": "生产部",
+    "purchasing": "采购部",
+    "product": "产品部",
+}
 SEATS_OF_OPENING = {"responsible": ["opening-department"], "accountable": ["lead-of-opening"]}
 SEATS_OF_RESPONSIBLE = {
     "responsible": ["responsible-department"],
@@ -106,8 +113,7 @@ def request_template(**changes: Any) -> PublishTemplate:
 def company(parks: bool = False) -> MemoryService:
     """Everybody is there, nothing was published."""
     tasks = MemoryService(SERVICE, parks=parks)
-    departments = ("management", "service", "production", "purchasing", "product")
-    facts: list[Any] = [DepartmentRegistered(name, name.title(), name) for name in departments]
+    facts: list[Any] = [DepartmentRegistered(name, name.capitalize(), zh) for name, zh in DEPARTMENTS.items()]
     facts += [
         PersonJoined("ceo", "Zhao", "management", "chief-executive"),
         PersonJoined("vp-ops", "Qian", "management", "vice-president", "ceo"),
