@@ -127,7 +127,7 @@ def test_a_changed_ladder_changes_who_is_asked_and_after_how_long(data: Path) ->
     old = """- ladder: complaint-ladder
     starts: breach
     rungs:
-      - {name: contacts, asks: contacts-of-the-departments, answer_min: 30}"""
+      - {name: contacts, name_zh: 对接人, asks: contacts-of-the-departments, answer_min: 30}"""
     new = old.replace("contacts-of-the-departments, answer_min: 30", "leads-of-the-departments, answer_min: 10")
     change(data, "ladders.yaml", old, new)
     first, second, *_ = asked(watched(data, "12:00"))

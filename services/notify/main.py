@@ -15,6 +15,7 @@ from services.notify.views.cases import CASES
 from services.notify.views.channels import CHANNELS
 from services.notify.views.deliveries import EMAILS, WEBHOOKS
 from services.notify.views.messages import MESSAGES
+from services.notify.views.steps import STEPS
 from services.notify.views.texts import TEXTS
 
 SERVICE = Service(
@@ -22,7 +23,7 @@ SERVICE = Service(
     contract=notify.CONTRACT,
     hears=(tasks.CONTRACT, sla.CONTRACT, directory.CONTRACT),
     commands=(*text.COMMANDS, *message.COMMANDS, *channel.COMMANDS, *delivery.COMMANDS),
-    views=(TEXTS, MESSAGES, CASES, ASSIGNMENTS, CHANNELS, EMAILS, WEBHOOKS, *organisation.VIEWS),
+    views=(TEXTS, MESSAGES, CASES, STEPS, ASSIGNMENTS, CHANNELS, EMAILS, WEBHOOKS, *organisation.VIEWS),
     reactions=REACTIONS,
     effects=effects(outside),
 )

@@ -24,7 +24,7 @@ from libs.events.deciding import Command
 from libs.events.entries import Entry, Fact
 from libs.events.reactions import Reaction
 from libs.events.views import Look
-from libs.organisation import person_named
+from libs.organisation import Words, person_named
 from services.notify.commands import WEBHOOK, DropChannel, PlanDelivery, PostMessage, delivery_id, message_id
 from services.notify.domain import names
 from services.notify.domain.recipients import Recipient, contacts, decision_board, leads, merged, seats
@@ -55,8 +55,9 @@ def assigned(fact: TaskAssigned, case: Case, look: Look) -> Iterable[Telling]:
         for who, because in seats(look, taken, f"{letter} of {fact.step}"):
             held.setdefault(who, []).append((letter, because))
     for who, found in held.items():
-        seat = ", ".join(dict.fromkeys(letter for letter, _ in found))
-        yield Telling("task-assigned", {"step": fact.step, "seat": seat}, [(who, because) for _, because in found])
+        seat = names.seat(tuple(dict.fromkeys(letter for letter, _ in found)))
+        params = {**names.step(look, case, fact.step), **seat}
+        yield Telling("task-assigned", params, [(who, because) for _, because in found])
 
 
 def offered(fact: HandoffOffered, case: Case, look: Look) -> Iterable[Telling]:
@@ -101,13 +102,13 @@ def ruled(fact: ConflictRuled, case: Case, look: Look) -> Iterable[Telling]:
 
 def consulted(fact: ConsultationAsked, case: Case, look: Look) -> Iterable[Telling]:
     department = names.departments(look, "department", (fact.department,))
-    params = {**department, "step": fact.step, "question": names.short(fact.question)}
+    params = {**department, **names.step(look, case, fact.step), "question": names.short(fact.question)}
     yield Telling("consultation-asked", params, contacts(look, (fact.department,), f"C of {fact.step}"))
 
 
 def answered(fact: ConsultationAnswered, case: Case, look: Look) -> Iterable[Telling]:
     department = names.departments(look, "department", (fact.department,))
-    params = {**department, "step": fact.step, "answer": names.short(fact.answer)}
+    params = {**department, **names.step(look, case, fact.step), "answer": names.short(fact.answer)}
     yield Telling("consultation-answered", params, contacts(look, (case.holder,), "holds the case"))
 
 
@@ -120,13 +121,17 @@ def solved(fact: SolutionGiven, case: Case, look: Look) -> Iterable[Telling]:
 
 
 def warned(fact: SlaWarned, case: Case, look: Look) -> Iterable[Telling]:
-    params = {"step": fact.step, "due_at": names.instant(fact.due_at)}
+    params = {**names.step(look, case, fact.step), "due_at": names.instant(fact.due_at)}
     yield Telling("sla-warned", params, contacts(look, who_has(case), f"has the case while {fact.step} runs out"))
 
 
 def breached(fact: SlaBreached, case: Case, look: Look) -> Iterable[Telling]:
     """A is told, and the leads of everybody who had the case meanwhile; where there is nobody, the decision board."""
-    params = {"step": fact.step, "due_at": names.instant(fact.due_at), **names.legs(look, fact.legs)}
+    params = {
+        **names.step(look, case, fact.step),
+        "due_at": names.instant(fact.due_at),
+        **names.legs(look, fact.legs),
+    }
     assignment = look.row(ASSIGNMENTS, (case.case_id, fact.step))
     had_it = dict.fromkeys(leg.department for leg in fact.legs if leg.department is not None)
     to = [
@@ -138,7 +143,7 @@ def breached(fact: SlaBreached, case: Case, look: Look) -> Iterable[Telling]:
 
 def withdrawn(fact: BreachWithdrawn, case: Case, look: Look) -> Iterable[Telling]:
     params = {
-        "step": fact.step,
+        **names.step(look, case, fact.step),
         "due_at": names.instant(fact.due_at),
         "stopped_at": names.instant(fact.stopped_at),
     }
@@ -150,6 +155,7 @@ def withdrawn(fact: BreachWithdrawn, case: Case, look: Look) -> Iterable[Telling
 def raised(fact: EscalationRaised, case: Case, look: Look) -> Iterable[Telling]:
     params = {
         "rung": fact.rung,
+        **names.in_both("rung", Words(fact.rung, fact.rung_zh or fact.rung)),
         "level": str(fact.level),
         "answer_by_at": names.instant(fact.answer_by),
         **names.departments(look, "departments", fact.departments),
@@ -160,13 +166,12 @@ def raised(fact: EscalationRaised, case: Case, look: Look) -> Iterable[Telling]:
 
 def close_declined(fact: SourceCloseDeclined, case: Case, look: Look) -> Iterable[Telling]:
     """Who holds the case may have less to do than they think, or has to tell the source why not."""
-    params = {"outcome": names.short(fact.outcome)}
-    yield Telling("close-declined", params, contacts(look, (case.holder,), "holds the case"))
+    yield Telling("close-declined", names.outcome(fact.outcome), contacts(look, (case.holder,), "holds the case"))
 
 
 def closed(fact: CaseClosed, case: Case, look: Look) -> Iterable[Telling]:
     to = [*informed(look, case), *contacts(look, (case.holder,), "holds the case")]
-    yield Telling("case-closed", {"outcome": names.short(fact.outcome)}, to)
+    yield Telling("case-closed", names.outcome(fact.outcome), to)
 
 
 def informed(look: Look, case: Case) -> Iterator[Recipient]:

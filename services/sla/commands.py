@@ -34,11 +34,15 @@ class PublishPolicy(Command):
 
 
 class LadderRung(Command):
-    """`asks` names a function that says who is asked; `answer_min`: until the next rung, none at the top."""
+    """`asks` names a function that says who is asked; `answer_min`: until the next rung, none at the top.
+
+    `name_zh` is for those who read Chinese; without it they read `name`.
+    """
 
     name: Word
     asks: Name
     answer_min: Minutes | None = None
+    name_zh: Annotated[str, Field(max_length=NAME_CHARS_MAX)] = ""
 
 
 class PublishLadder(Command):

@@ -31,11 +31,15 @@ class PolicyPublished(Fact, frozen=True):
 
 
 class Rung(Fact, frozen=True):
-    """`asks` names who is asked; `answer_min`: how long they have before the next rung is, None at the top."""
+    """`asks` names who is asked; `answer_min`: how long they have before the next rung is, None at the top.
+
+    `name_zh`: what the rung is called in Chinese, "" where nobody said it.
+    """
 
     name: str
     asks: str
     answer_min: int | None = None
+    name_zh: str = ""
 
 
 class LadderPublished(Fact, frozen=True):
@@ -132,6 +136,7 @@ class EscalationRaised(Fact, frozen=True):
     """A rung of the ladder is asked. `asked`: people. `answer_by`: when the next rung is asked, None at the top.
 
     `departments`: whom the matter concerns. The ladder keeps the version with which its first rung was asked.
+    `rung_zh`: the rung's name in Chinese, "" where the ladder has none.
     """
 
     ladder: str
@@ -142,6 +147,7 @@ class EscalationRaised(Fact, frozen=True):
     because: str
     ladder_version: int = 1
     departments: tuple[str, ...] = ()
+    rung_zh: str = ""
 
 
 class EscalationEnded(Fact, frozen=True):

@@ -49,13 +49,13 @@ FACTS: tuple[Fact, ...] = (
     SlaWarned(CLOCK, "answer", at("11:40")),
     SlaBreached(CLOCK, "answer", "complaint/answer", at("11:40"), LEGS, template="complaint"),
     BreachWithdrawn(CLOCK, "answer", "complaint/answer", at("11:40"), at("11:39")),
-    EscalationRaised("complaint-ladder", 1, "contacts", ("production-1",), at("12:10"), "breach", 1, PARTIES),
+    EscalationRaised("complaint-ladder", 1, "contacts", ("production-1",), at("12:10"), "breach", 1, PARTIES, "对接人"),
     ConflictRuled("vp-ops", "production", ("purchasing",), "the press"),
     ConsultationAsked("solution", "purchasing", "was it wet?"),
     ConsultationAnswered("solution", "purchasing", "it was"),
     SolutionGiven("production", "new doors"),
     SourceCloseDeclined("repaired", "closing_rule=after-call-back"),
-    CaseClosed("solved"),
+    CaseClosed("satisfied"),
 )
 
 
@@ -202,12 +202,48 @@ def words_of(service: MemoryService, message: Message, language: str) -> str:
     return written(getattr(text, language), message.params, SHANGHAI)
 
 
+def test_chinese_words_name_departments_steps_seats_rungs_and_outcomes_as_people_do() -> None:
+    service = story()
+    zh = [words_of(service, message, "zh") for message in service.rows(MESSAGES)]
+    for words in (
+        "“veneer blisters”（STORY1）：您在步骤“责任部门响应”中的职责：负责。",
+        "客服部将“veneer blisters”（STORY1）转交生产部（第 1 次），请接收或退回。备注：please",
+        "“veneer blisters”（STORY1）无人承接：已被生产部、采购部、产品部退回 3 次，请协商确定责任部门。",
+        "“veneer blisters”（STORY1）：步骤“责任部门响应”将于 2026-11-02 11:40 到期，尚未完成。",
+        "“veneer blisters”（STORY1）已升级到您（第 1 级，对接人），涉及生产部、采购部、产品部。"
+        "请于此时间前答复：2026-11-02 12:10",
+        "请采购部就“veneer blisters”（STORY1）的步骤“解决方案”给出意见：was it wet?",
+        "“veneer blisters”（STORY1）已关闭：客户满意",
+    ):
+        assert words in zh
+
+
+def test_english_words_name_the_step_and_the_part_in_it() -> None:
+    service = notify()
+    both = TaskAssigned("answer", ("dept:production",), "person:production-1")
+    told(service, both)
+    (message,) = service.rows(MESSAGES)
+    assert words_of(service, message, "en") == (
+        "“veneer blisters” (STORY1): your part in the step “Answer”: responsible, accountable."
+    )
+
+
+def test_what_nobody_named_is_called_by_its_code_and_a_sources_words_stay_its_own() -> None:
+    service = notify()
+    told(service, SlaWarned(CLOCK, "polish", at("11:40")))
+    told(service, EscalationRaised("ladder", 1, "plant manager", ("vp-ops",), None, "breach"))
+    told(service, CaseClosed("Case Noted"))
+    zh = [words_of(service, message, "zh") for message in service.rows(MESSAGES)]
+    for words in ("步骤“polish”", "第 1 级，plant manager", "已关闭：Case Noted"):
+        assert any(words in each for each in zh)
+
+
 def test_a_breach_is_told_in_both_languages_with_its_legs_and_in_the_readers_time() -> None:
     service = notify()
     told(service, SlaBreached(CLOCK, "answer", "p", at("11:40"), LEGS))
     message = service.rows(MESSAGES)[0]
     assert words_of(service, message, "en") == (
-        "“veneer blisters” (STORY1): step answer was due at 2026-11-02 11:40 and is overdue. "
+        "“veneer blisters” (STORY1): the step “Answer” was due at 2026-11-02 11:40 and is overdue. "
         "Who had it: Production 30 min, Purchasing 40 min, nobody 50 min."
     )
     assert "期间经手：生产部 30 分钟、采购部 40 分钟、无人 50 分钟" in words_of(service, message, "zh")

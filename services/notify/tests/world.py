@@ -12,7 +12,7 @@ import yaml
 
 from libs.events.contracts.directory import ContactNamed, DecisionBoardNamed, DepartmentRegistered, PersonJoined
 from libs.events.contracts.notify import MessagePosted
-from libs.events.contracts.tasks import CaseOpened
+from libs.events.contracts.tasks import CaseOpened, RaciSeats, TemplatePublished, TemplateStep
 from libs.events.entries import Fact
 from libs.events.testing import MemoryService, instant
 from services.notify.commands import PublishText
@@ -51,11 +51,36 @@ def notify(*, timeline: str = "", words: bool = True) -> MemoryService:
     if words:
         for row in texts():
             service.ask(PublishText(**row), by="ops-1", at=BEFORE)
+    for version in (1, 2):
+        service.hear(template(version), subject=UUID(int=8), at=BEFORE)
     opened = CaseOpened(
         CASE, "crm", "STORY1", "complaint", 1, "quality", "normal", "veneer blisters", {}, "service", timeline
     )
     service.hear(opened, subject=CASE, at=at("09:00"))
     return service
+
+
+def template(version: int) -> TemplatePublished:
+    """The process of the case. Later versions call its steps otherwise."""
+    names = {"form": "填写投诉单", "answer": "责任部门响应", "solution": "解决方案", "callback": "回访"}
+    later = "" if version == 1 else f" {version}"
+    nobody = RaciSeats((), "")
+    return TemplatePublished(
+        template="complaint",
+        version=version,
+        name_en="Complaint",
+        name_zh="客户投诉",
+        intake="after-form",
+        opening_department="service",
+        form=(),
+        steps=tuple(TemplateStep(code, code.title() + later, zh + later, "", "", nobody) for code, zh in names.items()),
+        routing_rule="by-category",
+        routing={},
+        closing_rule="after-call-back",
+        who={},
+        bounce_limit=3,
+        call_back_after_h=24,
+    )
 
 
 def told(service: MemoryService, fact: Fact, clock: str = "12:00") -> dict[str, str]:

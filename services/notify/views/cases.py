@@ -30,10 +30,19 @@ class Case:
     receiver: str | None = None
     parties: tuple[str, ...] = ()
     unruled: bool = False
+    template_version: int = 0
 
 
 def _opened(row: Case | None, fact: CaseOpened, entry: Entry) -> Case:
-    return Case(entry.subject, fact.title, fact.reference, fact.template, fact.timeline, fact.holder)
+    return Case(
+        case_id=entry.subject,
+        title=fact.title,
+        reference=fact.reference,
+        template=fact.template,
+        timeline=fact.timeline,
+        holder=fact.holder,
+        template_version=fact.template_version,
+    )
 
 
 def _offered(row: Case | None, fact: HandoffOffered, entry: Entry) -> Case | None:
@@ -58,7 +67,7 @@ def _ruled(row: Case | None, fact: ConflictRuled, entry: Entry) -> Case | None:
 
 CASES = View(
     name="cases",
-    version=1,
+    version=2,
     row=Case,
     key=("case_id",),
     folds=(

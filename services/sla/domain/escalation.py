@@ -85,6 +85,7 @@ def _next_rung(before: EscalationRaised, rungs: tuple[Rung, ...], asked: Asked) 
         because=before.because,
         ladder_version=before.ladder_version,
         departments=before.departments,
+        rung_zh=rung.name_zh,
     )
 
 

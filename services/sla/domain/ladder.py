@@ -49,7 +49,7 @@ def publish(state: Ladder, command: PublishLadder, asked: Asked) -> Sequence[Fac
             f"最后一级 {top.name} 之上无人，请去掉答复时限",
         )
     version = 1 if state.newest is None else state.newest.version + 1
-    rungs = tuple(Rung(rung.name, rung.asks, rung.answer_min) for rung in command.rungs)
+    rungs = tuple(Rung(rung.name, rung.asks, rung.answer_min, rung.name_zh) for rung in command.rungs)
     fact = LadderPublished(command.ladder, version, command.starts, rungs)
     if state.newest is not None and fact == replace(state.newest, version=version):
         return []

@@ -23,7 +23,7 @@ def _published(row: Ladder | None, fact: LadderPublished, entry: Entry) -> Ladde
 
 LADDERS = View(
     name="ladders",
-    version=1,
+    version=2,
     row=Ladder,
     key=("ladder", "version"),
     folds=(on(LadderPublished, _published, lambda fact, entry: ((fact.ladder, fact.version),)),),
