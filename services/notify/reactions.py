@@ -126,7 +126,9 @@ def warned(fact: SlaWarned, case: Case, look: Look) -> Iterable[Telling]:
 
 
 def breached(fact: SlaBreached, case: Case, look: Look) -> Iterable[Telling]:
-    """A is told, and the leads of everybody who had the case meanwhile; where there is nobody, the decision board."""
+    """A is told, and the leads of everybody who had the case meanwhile, of who has it now where nobody had; where there
+    is nobody, the decision board.
+    """
     params = {
         **names.step(look, case, fact.step),
         "due_at": names.instant(fact.due_at),
@@ -136,7 +138,7 @@ def breached(fact: SlaBreached, case: Case, look: Look) -> Iterable[Telling]:
     had_it = dict.fromkeys(leg.department for leg in fact.legs if leg.department is not None)
     to = [
         *seats(look, () if assignment is None else (assignment.accountable,), f"A of {fact.step}"),
-        *leads(look, had_it or who_has(case), "had the case before the breach"),
+        *leads(look, had_it or who_has(case), "had the case before the breach" if had_it else "has the case now"),
     ]
     yield Telling("sla-breached", params, to or decision_board(look, "nobody else is known to answer for the breach"))
 

@@ -120,6 +120,11 @@ def order_placed(event: InboundEvent, tenant: str) -> Inbound:
     """An ERP's order is a request of the template `order`: due when it is required."""
     data = _data(event, OrderPlacedV1)
     zone = _zone(data.zone)
+    placed_at = moment("data.placed_on", data.placed_on, zone)
+    required_at = moment("data.required_by", data.required_by, zone)
+    if placed_at and required_at and required_at < placed_at and not _same_day(placed_at, required_at, zone):
+        cure = f"lies before data.placed_on={data.placed_on}; correct the one that is wrong, or leave it out"
+        raise WrongShape([Fault("data.required_by", shorten(data.required_by), cure)])
     command = ReceiveRequest(
         case_id=case_id(tenant, event.source, data.order),
         source=event.source,
@@ -129,9 +134,9 @@ def order_placed(event: InboundEvent, tenant: str) -> Inbound:
         title=f"{data.order} · {data.customer}",
         form={**data.details, "order": data.order, "customer": data.customer},
         department=data.department,
-        target_at=moment("data.required_by", data.required_by, zone),
+        target_at=required_at,
         timeline=event.timeline,
-        happened_at=moment("data.placed_on", data.placed_on, zone) or event.time,
+        happened_at=placed_at or event.time,
     )
     return Inbound(command, command.case_id, command.happened_at)
 
@@ -196,6 +201,11 @@ def moment(field: str, text: str | None, zone: ZoneInfo) -> datetime | None:
     except (ValueError, OverflowError):
         pass  # answered below, with the cure
     raise WrongShape([Fault(field, shorten(text), "must be a date (2026-03-02) or an instant with a zone")])
+
+
+def _same_day(one: datetime, other: datetime, zone: ZoneInfo) -> bool:
+    """A date means the end of its day, so an instant of that day may lie before it and contradict nothing."""
+    return one.astimezone(zone).date() == other.astimezone(zone).date()
 
 
 def _zone(name: str) -> ZoneInfo:

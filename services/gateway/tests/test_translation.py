@@ -50,6 +50,27 @@ def test_an_order_is_a_request_due_at_the_end_of_the_day_it_is_required() -> Non
     assert inbound.happened_at == instant("2016-07-05T00:00+00:00") - timedelta(microseconds=1)
 
 
+@pytest.mark.parametrize("required_by", ["2025-01-01", "2026-11-01", "2026-11-01T23:59:59+08:00"])
+def test_an_order_that_is_required_before_it_was_placed_is_refused_with_both_days(required_by: str) -> None:
+    data = {"order": "1", "customer": "c", "placed_on": "2026-11-02", "required_by": required_by}
+    with pytest.raises(WrongShape) as caught:
+        translate(_event("baton.order.placed.v1", {**data, "zone": "Asia/Shanghai"}), "main")
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.value) == ("data.required_by", repr(required_by))
+    assert "before data.placed_on=2026-11-02" in fault.cure
+
+
+@pytest.mark.parametrize(
+    ("placed_on", "required_by"),
+    [("2026-11-02", "2026-11-02"), ("2026-11-02", "2026-11-02T08:00:00+08:00"), (None, "2025-01-01")],
+)
+def test_an_order_may_be_required_on_the_day_it_was_placed(placed_on: str | None, required_by: str) -> None:
+    data = {"order": "1", "customer": "c", "placed_on": placed_on, "required_by": required_by, "zone": "Asia/Shanghai"}
+    command = translate(_event("baton.order.placed.v1", data), "main").command
+    assert isinstance(command, ReceiveRequest)
+    assert command.target_at is not None
+
+
 def test_an_order_shipped_closes_the_request_that_it_was() -> None:
     data = {"order": "10248", "shipped_on": "2016-07-16", "zone": "Asia/Shanghai"}
     inbound = translate(_event("baton.order.shipped.v1", data), "main")

@@ -14,6 +14,7 @@ from services.notify.views.steps import STEPS
 
 PARAM_CHARS_MAX = 1_000
 NOBODY = Words("nobody", "无人")
+NOBODY_HAD_IT = Words("It was due before anybody had it.", "到期时尚无部门经手。")
 RACI = {"R": Words("responsible", "负责"), "A": Words("accountable", "批准"), "I": Words("informed", "知会")}
 OUTCOMES = {
     "satisfied": Words("the customer is satisfied", "客户满意"),
@@ -54,13 +55,15 @@ def in_both(name: str, words: Words) -> Params:
 
 
 def legs(look: Look, found: tuple[Leg, ...]) -> Params:
-    """`legs_en` and `legs_zh`: who had the case how long, in minutes."""
+    """`legs_en` and `legs_zh`: who had the case how long, in minutes; `had_it_en` and `had_it_zh`: as a sentence."""
     en, zh = [], []
     for leg, minutes in zip(found, legs_minutes(found), strict=True):
         who = NOBODY if leg.department is None else departments_named(look, (leg.department,))
         en.append(f"{who.en} {minutes:g} min")
         zh.append(f"{who.zh} {minutes:g} 分钟")
-    return in_both("legs", Words(", ".join(en), "、".join(zh)))
+    had = Words(", ".join(en), "、".join(zh))
+    sentence = Words(f"Who had it: {had.en}.", f"期间经手：{had.zh}。") if found else NOBODY_HAD_IT
+    return {**in_both("legs", had), **in_both("had_it", sentence)}
 
 
 def instant(at: datetime | None) -> str:

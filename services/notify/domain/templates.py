@@ -18,7 +18,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "consultation-answered": ("department_en", "department_zh", *STEP, "answer"),
     "solution-given": ("department_en", "department_zh", "solution"),
     "sla-warned": (*STEP, "due_at"),
-    "sla-breached": (*STEP, "due_at", "legs_en", "legs_zh"),
+    "sla-breached": (*STEP, "due_at", "legs_en", "legs_zh", "had_it_en", "had_it_zh"),
     "breach-withdrawn": (*STEP, "due_at", "stopped_at"),
     "escalation-raised": ("rung", "rung_en", "rung_zh", "level", "answer_by_at", "departments_en", "departments_zh"),
     "close-declined": OUTCOME,

@@ -123,6 +123,15 @@ def test_a_breach_that_concerns_nobody_known_goes_to_the_decision_board() -> Non
     assert list(told(service, SlaBreached(CLOCK, "answer", "p", at("11:40"), ()))) == ["ceo"]
 
 
+def test_of_a_case_that_was_due_before_it_began_nobody_is_said_to_have_had_it() -> None:
+    service = notify()
+    breach = SlaBreached(CLOCK, "answer", "promised", at("08:00"), ())
+    assert told(service, breach) == {"service-dir": "lead of service: has the case now"}
+    (message,) = service.rows(MESSAGES)
+    assert words_of(service, message, "en").endswith("is overdue. It was due before anybody had it.")
+    assert words_of(service, message, "zh").endswith("现已超时。到期时尚无部门经手。")
+
+
 def test_a_withdrawn_breach_is_told_to_who_was_told_of_it() -> None:
     service = notify()
     told(service, SlaBreached(CLOCK, "answer", "p", at("11:40"), LEGS))
