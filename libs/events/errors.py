@@ -20,11 +20,23 @@ ILLEGIBLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class BatonError(Exception):
-    """Base of everything that the kernel raises on purpose."""
+    """Base of everything that the kernel raises on purpose. `zh`: the same in Chinese, where people at work meet it."""
+
+    zh: str | None = None
+
+
+class Unfit(ValueError):
+    """A value that does not fit where it stands, for validators of fields; both texts say what would."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.zh = zh
 
 
 class Refusal(BatonError):
     """A business rule forbids the command. `rule` is stable and names the rule; both texts are for people."""
+
+    zh: str
 
     def __init__(self, rule: str, en: str, zh: str) -> None:
         super().__init__(f"{rule}: {en}")

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 import msgspec
 
+from libs.events.errors import Unfit
 from libs.events.folding import as_key
 from libs.events.journal import Journal
 from libs.events.projector import Projector
@@ -23,15 +24,20 @@ from libs.events.views import View
 PAGE_ROWS_MAX = 200
 AS_OF_WITHIN_S = 2.0
 FILLED_WITHIN_S = 1.0
+DIGEST_CHARS = 12
+CURSOR_CURE = (
+    "take it unchanged from next_cursor, with the same query",
+    "请原样使用上一页的 next_cursor，且查询条件保持不变",
+)
 R = TypeVar("R")
 
 
-class BadQuestion(ValueError):
-    """A query that cannot be asked: names the field, its value and the cure."""
+class BadQuestion(Unfit):
+    """A query that cannot be asked: names the field and its value; both texts say what could be asked."""
 
-    def __init__(self, field: str, value: object, cure: str) -> None:
-        super().__init__(f"{field}={value!r}: {cure}")
-        self.field, self.value, self.cure = field, value, cure
+    def __init__(self, field: str, value: object, en: str, zh: str) -> None:
+        super().__init__(en, zh)
+        self.field, self.value = field, value
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -89,9 +95,14 @@ class Reader:
         """
         table = self._projector.tables[view]
         if at is not None and not view.past:
-            raise BadQuestion("as_of", at.instant.isoformat(), f"view {view.name} keeps no past; ask without as_of")
+            raise BadQuestion(
+                "as_of",
+                at.instant.isoformat(),
+                f"view {view.name} keeps no past; ask without as_of",
+                f"视图 {view.name} 不保留历史，请去掉 as_of",
+            )
         if not 1 <= limit <= PAGE_ROWS_MAX:
-            raise BadQuestion("limit", limit, f"choose 1 to {PAGE_ROWS_MAX}")
+            raise BadQuestion("limit", limit, f"choose 1 to {PAGE_ROWS_MAX}", f"请在 1 至 {PAGE_ROWS_MAX} 之间选择")
         filters = {name: value for name, value in (equal or {}).items() if value is not None}
         descending = bool(order) and order[0].startswith("-")
         ordered = [*(name.lstrip("-") for name in order), *(name for name in view.key if name not in order)]
@@ -144,4 +155,4 @@ def _open_cursor(cursor: str, table: Table[Any], ordered: Sequence[str]) -> list
             raise ValueError(f"{len(raw)} values for {len(ordered)} columns")
         return [msgspec.convert(v, table.hint(n), strict=False) for n, v in zip(ordered, raw, strict=True)]
     except (ValueError, msgspec.MsgspecError) as error:
-        raise BadQuestion("cursor", cursor[:40], "take it unchanged from next_cursor, with the same query") from error
+        raise BadQuestion("cursor", cursor, *CURSOR_CURE) from error

@@ -16,12 +16,13 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
-from libs.events.errors import Unavailable
+from libs.events.errors import Unavailable, Unfit
 from libs.events.reading import PAGE_ROWS_MAX
 from libs.service.answers import Accepted, Page, Shown
 from libs.service.asking import Asking, command_id
 from libs.service.auth import Identity, Role
-from libs.service.errors import Fault, Unauthenticated, WrongShape, shorten
+from libs.service.cures import IN_UTC, INSTANT, Cure
+from libs.service.errors import Fault, Unauthenticated, WrongShape
 from libs.service.querying import Reading
 from libs.service.running import Checked, Doors
 
@@ -47,6 +48,7 @@ KEY_CHARS_MAX = 200
 CURSOR_CHARS_MAX = 2_000
 PAGE_ROWS = 50
 POSITION_MAX = 2**63 - 1
+_ETAG = Cure('send the ETag of the answer before, such as "7", or *', '请发送上一次应答的 ETag，例如 "7"，或 *')
 
 
 async def identity_of(request: Request) -> Identity:
@@ -78,13 +80,13 @@ def _in_utc(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC)
     except OverflowError:
-        raise ValueError("choose an instant between the years 1 and 9999 in UTC") from None
+        raise Unfit(*IN_UTC) from None
 
 
 def _written_out(instant: Any) -> Any:
     # pydantic takes a number as seconds since 1970: 2026 would be the first hour of 1970, without a word.
     if isinstance(instant, (int, float)) or (isinstance(instant, str) and "T" not in instant.upper()):
-        raise ValueError("an instant like 2024-05-06T07:08:09Z is expected")
+        raise Unfit(*INSTANT)
     return instant
 
 
@@ -176,6 +178,5 @@ def _version(if_match: str | None) -> int | None:
         return None
     number = if_match.removeprefix("W/").strip('"')
     if not number.isascii() or not number.isdecimal() or len(number) > 18:
-        cure = 'send the ETag of the answer before, such as "7", or *'
-        raise WrongShape([Fault("header.If-Match", shorten(if_match), cure)])
+        raise WrongShape([Fault("header.If-Match", *_ETAG, if_match)])
     return int(number)

@@ -15,13 +15,20 @@ HTTPException (the framework's)
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
+import msgspec
+from msgspec.structs import force_setattr
 from starlette.exceptions import HTTPException
 
 from libs.events.errors import BatonError, Forbidden
 
 VALUE_SHOWN_MAX = 80
+FIELD_SHOWN_MAX = 200
+FAULTS_MAX = 20
+ABSENT = msgspec.UNSET
+"""The value of a field that is not there; null would be one that is."""
 
 
 class Unauthenticated(BatonError):
@@ -52,20 +59,33 @@ class UnsupportedMedia(BatonError):
         super().__init__(f"Content-Type {shorten(found)} is not read here; send {shown}")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with a request: where, what was found (shortened), what would be right."""
+class Fault(msgspec.Struct, frozen=True):
+    """One thing wrong with a request: where, what would be right in both languages, and the value that came.
+
+    The value is as it came while its JSON has at most VALUE_SHOWN_MAX characters, else the beginning of it as a text.
+    """
 
     field: str
-    value: str
     cure: str
+    cure_zh: str
+    value: Any = ABSENT
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "field", _cut(self.field, FIELD_SHOWN_MAX))
+        force_setattr(self, "value", _shown(self.value))
+
+    def named(self) -> str:
+        """The field, and what was found there."""
+        return self.field if self.value is ABSENT else f"{self.field}={msgspec.json.encode(self.value).decode()}"
 
 
 class WrongShape(BatonError):
+    """Tells the first FAULTS_MAX faults."""
+
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
-        named = ((f"{fault.field}={fault.value}" if fault.value else fault.field, fault.cure) for fault in self.faults)
-        super().__init__("; ".join(f"{what}: {cure}" for what, cure in named))
+        self.faults = tuple(islice(faults, FAULTS_MAX))
+        super().__init__("; ".join(f"{fault.named()}: {fault.cure}" for fault in self.faults))
+        self.zh = "；".join(f"{fault.named()}：{fault.cure_zh}" for fault in self.faults)
 
 
 class RoleNeeded(Forbidden):
@@ -84,6 +104,22 @@ class SettingsError(BatonError):
 
 
 def shorten(value: object) -> str:
-    """A value fit to be shown in an answer: printable, ASCII-safe where broken, at most VALUE_SHOWN_MAX characters."""
-    text = repr(value).encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= VALUE_SHOWN_MAX else text[: VALUE_SHOWN_MAX - 1] + "…"
+    """A value fit to be shown in a text: printable, ASCII-safe where broken, at most VALUE_SHOWN_MAX characters."""
+    return _cut(repr(value), VALUE_SHOWN_MAX)
+
+
+def _shown(value: Any) -> Any:
+    if value is ABSENT:
+        return value
+    if isinstance(value, str):
+        return _cut(value, VALUE_SHOWN_MAX)
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError):  # nothing that JSON has
+        return shorten(value)
+    return value if len(text) <= VALUE_SHOWN_MAX else _cut(text, VALUE_SHOWN_MAX)
+
+
+def _cut(text: str, chars_max: int) -> str:
+    legible = text.encode("utf-8", "backslashreplace").decode()
+    return legible if len(legible) <= chars_max else legible[: chars_max - 1] + "…"

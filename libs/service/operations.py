@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from libs.events.errors import ILLEGIBLE, Forbidden, Unavailable
+from libs.events.errors import ILLEGIBLE, Forbidden, Unavailable, Unfit
 from libs.events.parked import Parked
 from libs.events.parking import PAGE_ROWS_MAX, Listed
 from libs.service.auth import HOME_TENANT, Identity
@@ -35,7 +35,7 @@ class ClockMove(BaseModel):
     @model_validator(mode="after")
     def _exactly_one(self) -> ClockMove:
         if (self.hold is not None) + self.fire + self.run_on != 1:
-            raise ValueError("say exactly one of hold, fire, run_on")
+            raise Unfit("say exactly one of hold, fire, run_on", "hold、fire、run_on 须且只能给出一个")
         return self
 
 

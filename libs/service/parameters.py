@@ -9,7 +9,11 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from libs.service.errors import Fault, WrongShape, shorten
+from libs.service.cures import Cure
+from libs.service.errors import Fault, WrongShape
+
+_TWICE = Cure("is given more than once; say which one is meant", "出现了多次，请只保留一个")
+_NONE_TAKEN = Cure("this address takes no parameters; leave it out", "此地址不接受参数，请去掉")
 
 
 async def only_known(request: Request) -> None:
@@ -24,13 +28,12 @@ async def only_known(request: Request) -> None:
         return
     taken = _taken(route.dependant)
     known = sorted(taken)
-    unknown = [(name, value) for name, value in request.query_params.multi_items() if name not in known]
-    if unknown:
-        raise WrongShape(Fault(f"query.{name}", shorten(value), _cure(name, known)) for name, value in unknown)
+    asked = request.query_params.multi_items()
+    faults = [Fault(f"query.{name}", *_cure(name, known), value) for name, value in asked if name not in known]
     said = {name: request.query_params.getlist(name) for name in known if not taken[name]}
-    if twice := {name: values for name, values in said.items() if len(values) > 1}:
-        cure = "is given more than once; say which one is meant"
-        raise WrongShape(Fault(f"query.{name}", shorten(", ".join(values)), cure) for name, values in twice.items())
+    faults += [Fault(f"query.{name}", *_TWICE, ", ".join(values)) for name, values in said.items() if len(values) > 1]
+    if faults:
+        raise WrongShape(faults)
 
 
 def _taken(dependant: Dependant) -> dict[str, bool]:
@@ -41,9 +44,12 @@ def _taken(dependant: Dependant) -> dict[str, bool]:
     return taken
 
 
-def _cure(name: str, known: list[str]) -> str:
+def _cure(name: str, known: list[str]) -> Cure:
     if not known:
-        return "this address takes no parameters; leave it out"
+        return _NONE_TAKEN
     near = get_close_matches(name, known, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return f"is not known here; {meant}take from {', '.join(known)}"
+    meant, meant_zh = (f"did you mean {near[0]}? ", f"是否指 {near[0]}？") if near else ("", "")
+    return Cure(
+        f"is not known here; {meant}take from {', '.join(known)}",
+        f"此处没有这个参数；{meant_zh}可用：{'、'.join(known)}",
+    )

@@ -28,7 +28,6 @@ from libs.service.rows import schema_of
 
 MEDIA_TYPE = "application/problem+json"
 URN = "urn:baton:problem:"
-FAULTS_MAX = 20
 RETRY_AFTER_S = 1
 REQUESTS_AT_ONCE_MAX = 512
 """Whoever asks how the service is gets an answer beyond that, too."""
@@ -78,6 +77,7 @@ _ADDRESS_CURES = {
     404: "is no address here; GET /openapi.json lists them",
     405: "is not taken; GET /openapi.json lists what this address takes",
 }
+_LEGIBLE_ZH = "无法读取，请按契约更正后重新发送"
 _BUG = Sort(Exception, 500, "bug", "This is a fault of ours", "系统内部错误")
 _AWAY_SORT = Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试")
 # The database is away, starting, stopping or too slow: nothing is wrong with the request.
@@ -114,15 +114,17 @@ def problem_of(error: BaseException) -> Problem:
     if sort is None and isinstance(error, AWAY):
         return _problem(_AWAY_SORT, "a part that this needs is away; try again", retry_after_s=RETRY_AFTER_S)
     if sort is None:
-        return _problem(_BUG, "it is logged under this trace id", trace_id=_trace_id())
-    problem = _problem(sort, str(error), trace_id=_trace_id())
+        return _problem(_BUG, "it is logged under this trace id")
+    problem = _problem(sort, str(error))
+    if isinstance(error, kernel.BatonError):
+        problem.detail_zh = error.zh
     match error:
         case kernel.Refusal():
-            problem.detail, problem.detail_zh, problem.rule = error.en, error.zh, error.rule
+            problem.detail, problem.rule = error.en, error.rule
         case errors.WrongShape():
-            problem.faults = list(error.faults[:FAULTS_MAX])
+            problem.faults = list(error.faults)
         case kernel.Undecodable():
-            problem.faults = [Fault(error.field, shorten(error.value), error.cure)]
+            problem.faults = [Fault(error.field, error.cure, _LEGIBLE_ZH, error.value)]
         case kernel.Unavailable():
             problem.retry_after_s = max(error.retry_after_s, 1)
     return problem
@@ -209,7 +211,7 @@ def _sort_of(error: type[BaseException]) -> Sort | None:
     return next((by_class[cls] for cls in error.__mro__ if cls in by_class), None)
 
 
-def _problem(sort: Sort, detail: str, *, retry_after_s: int | None = None, trace_id: str | None = None) -> Problem:
+def _problem(sort: Sort, detail: str, *, retry_after_s: int | None = None) -> Problem:
     return Problem(
         type=URN + sort.name,
         title=sort.title,
@@ -217,13 +219,13 @@ def _problem(sort: Sort, detail: str, *, retry_after_s: int | None = None, trace
         status=sort.status,
         detail=detail,
         retry_after_s=retry_after_s,
-        trace_id=trace_id,
+        trace_id=_trace_id(),
     )
 
 
 def _of_status(error: HTTPException) -> Problem:
     name, title, title_zh = _BY_STATUS.get(error.status_code, (f"http-{error.status_code}", error.detail, error.detail))
-    return Problem(type=URN + name, title=title, title_zh=title_zh, status=error.status_code, detail=error.detail)
+    return _problem(Sort(type(error), error.status_code, name, title, title_zh), error.detail)
 
 
 def _translated(error: RequestValidationError) -> errors.NotJson | errors.WrongShape:

@@ -13,10 +13,12 @@ from libs.events.reading import BadQuestion, Moment
 from libs.events.views import View
 from libs.service.answers import Page, Shown
 from libs.service.auth import Identity
-from libs.service.errors import Fault, WrongShape, shorten
+from libs.service.cures import Cure
+from libs.service.errors import Fault, WrongShape
 from libs.service.running import Doors
 
 TOKEN_WAIT_S = 2.0
+_HELD = Cure("ask for a value that this column can hold", "请使用该列能容纳的值")
 R = TypeVar("R")
 
 
@@ -103,6 +105,6 @@ def _asked_wrongly() -> Iterator[None]:
     try:
         yield
     except BadQuestion as error:
-        raise WrongShape([Fault(f"query.{error.field}", shorten(error.value), error.cure)]) from error
+        raise WrongShape([Fault(f"query.{error.field}", str(error), error.zh, error.value)]) from error
     except asyncpg.DataError as error:
-        raise WrongShape([Fault("query", shorten(str(error)), "ask for a value that this column can hold")]) from error
+        raise WrongShape([Fault("query", *_HELD, str(error))]) from error

@@ -12,12 +12,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from libs.events.appends import DATA_BYTES_MAX
-from libs.service.errors import BodyTooLarge, Fault, WrongShape, shorten
+from libs.service.cures import IN_UTC, Cure
+from libs.service.errors import BodyTooLarge, Fault, WrongShape
 
 INTEGER_MAX = 2**63 - 1
 DEPTH_MAX = 50
 COMMAND_BYTES_MAX = DATA_BYTES_MAX * 3 // 4
 """A fact repeats its command's words and adds some of its own."""
+_NESTED = Cure(f"nest at most {DEPTH_MAX} levels deep", f"嵌套最多 {DEPTH_MAX} 层")
+_UNICODE = Cure("leave out the character U+0000 and halves of surrogate pairs", "请去掉字符 U+0000 和不成对的代理字符")
+_64_BITS = Cure("send an integer of at most 64 bits", "请发送不超过 64 位的整数")
 
 
 def require_storable(command: BaseModel) -> None:
@@ -38,18 +42,18 @@ def require_storable_value(value: Any, field: str = "body") -> None:
 
 def _faults(field: str, value: Any, depth: int) -> Iterator[Fault]:
     if depth > DEPTH_MAX:
-        yield Fault(field[:100], "…", f"nest at most {DEPTH_MAX} levels deep")
+        yield Fault(field, *_NESTED, value)
     elif isinstance(value, str):
         if "\0" in value or not _is_unicode(value):
-            yield Fault(field, shorten(value), "leave out the character U+0000 and halves of surrogate pairs")
+            yield Fault(field, *_UNICODE, value)
     elif isinstance(value, int):
         if abs(value) > INTEGER_MAX:
-            yield Fault(field, shorten(value), "send an integer of at most 64 bits")
+            yield Fault(field, *_64_BITS, value)
     elif isinstance(value, datetime):
         try:
             value.astimezone(UTC)
         except OverflowError:
-            yield Fault(field, shorten(value.isoformat()), "send an instant between the years 1 and 9999 in UTC")
+            yield Fault(field, *IN_UTC, value.isoformat())
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _faults(f"{field} (a name)", name, depth + 1)

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 
 from libs.events.errors import NotFound, Refusal
-from libs.events.reading import PAGE_ROWS_MAX
+from libs.events.reading import CURSOR_CURE, PAGE_ROWS_MAX
 from libs.organisation import PEOPLE
 from libs.service import problems
 from libs.service.auth import Identity
@@ -205,7 +205,7 @@ def _cut(entries: tuple[Told, ...], limit: int, cursor: UUID | None) -> tuple[tu
     if cursor is not None:
         places = [place for place, entry in enumerate(entries, start=1) if entry.id == cursor]
         if not places:
-            raise WrongShape([Fault("query.cursor", shorten(str(cursor)), "take it unchanged from next_cursor")])
+            raise WrongShape([Fault("query.cursor", *CURSOR_CURE, cursor)])
         start = places[0]
     page = entries[start : start + limit]
     return page, page[-1].id if start + limit < len(entries) else None

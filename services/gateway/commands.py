@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from libs.events.deciding import Command
+from libs.events.errors import Unfit
 
 NAME_CHARS_MAX = 200
 TITLE_CHARS_MAX = 500
@@ -21,13 +22,14 @@ YEARS = range(1900, 2200)
 def _no_nul(text: str) -> str:
     # PostgreSQL's text and JSON cannot hold it.
     if "\x00" in text:
-        raise ValueError("must not contain the character U+0000")
+        raise Unfit("must not contain the character U+0000", "不能包含字符 U+0000")
     return text
 
 
 def in_years(at: AwareDatetime) -> AwareDatetime:
     if at.year not in YEARS:
-        raise ValueError(f"must lie in the years {YEARS.start} to {YEARS.stop - 1}")
+        first, last = YEARS.start, YEARS.stop - 1
+        raise Unfit(f"must lie in the years {first} to {last}", f"年份须在 {first} 至 {last} 之间")
     return at
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from libs.events.errors import Forbidden, NotFound
 from libs.service.doors import Accepted, Ask, Asking, Page, Read, Reading, roles
-from libs.service.errors import Fault, WrongShape, shorten
+from libs.service.zones import known_zone
 from services.notify.channels.outside import Outside, outside
 from services.notify.channels.webhook import secret_of
 from services.notify.commands import (
@@ -55,16 +55,13 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 async def _zone(
-    zone: Annotated[str, Query(max_length=ZONE_CHARS_MAX, description="time zone of instants in the texts")] = "UTC",
+    zone: Annotated[
+        str,
+        Query(max_length=ZONE_CHARS_MAX, description="time zone of instants in the texts"),
+        AfterValidator(known_zone),
+    ] = "UTC",
 ) -> ZoneInfo:
-    return _known_zone("query.zone", zone)
-
-
-def _known_zone(field: str, zone: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise WrongShape([Fault(field, shorten(zone), "name a time zone such as Asia/Shanghai")]) from error
+    return ZoneInfo(zone)
 
 
 async def of_this_process() -> Outside:
@@ -83,7 +80,7 @@ class Choice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: Annotated[str, Field(min_length=1, max_length=ADDRESS_CHARS_MAX)]
-    zone: Annotated[str, Field(max_length=ZONE_CHARS_MAX)] = "UTC"
+    zone: Annotated[str, Field(max_length=ZONE_CHARS_MAX), AfterValidator(known_zone)] = "UTC"
 
 
 class Secret(BaseModel):
@@ -137,7 +134,6 @@ async def list_channels(read: Read, person: Somebody = None) -> Page[Channel]:
 @router.post("/channels/{channel}", dependencies=[roles("frontend", "ops")])
 async def choose_channel(channel: ByChannel, body: Choice, ask: Ask, person: Somebody = None) -> Accepted:
     """From now on my messages also go there. It takes the place of what was chosen before."""
-    _known_zone("body.zone", body.zone)
     owner = _own(person, ask)
     return await ask(ChooseChannel(person=owner, channel=channel, address=body.address, zone=body.zone))
 

@@ -28,7 +28,7 @@ from libs.events.errors import (
     VersionConflict,
 )
 from libs.events.handling import Answer, Request, digest_of
-from libs.events.reading import BadQuestion
+from libs.events.reading import CURSOR_CURE, BadQuestion
 from libs.events.reading import Page as ReadPage
 from libs.events.views import View
 from libs.service.app import create_app
@@ -101,7 +101,7 @@ class Ledger:
 
     async def page(self, view: View[Any], **question: Any) -> ReadPage[Any]:
         if question["cursor"] is not None:
-            raise BadQuestion("cursor", question["cursor"], "take it unchanged from next_cursor")
+            raise BadQuestion("cursor", question["cursor"], *CURSOR_CURE)
         return ReadPage(self.rows, None)
 
 

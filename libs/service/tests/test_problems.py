@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 
 from libs.events.errors import BatonError, Refusal, Undecodable
 from libs.service.bodies import BODY_BYTES_MAX
-from libs.service.errors import VALUE_SHOWN_MAX
+from libs.service.errors import FAULTS_MAX, FIELD_SHOWN_MAX, VALUE_SHOWN_MAX, Fault, WrongShape
 from libs.service.metrics import Metrics
-from libs.service.problems import FAULTS_MAX, TABLE, problem_of
+from libs.service.problems import TABLE, problem_of
 from libs.service.storable import COMMAND_BYTES_MAX
 from libs.service.tests.conftest import REFUSALS, STREAM, Ledger
 
@@ -61,7 +62,9 @@ async def test_a_wrong_shape_is_422_with_every_fault(client: httpx.AsyncClient) 
     assert answer.status_code == 422
     faults = answer.json()["faults"]
     assert [fault["field"] for fault in faults] == ["body.text", "body.count"]
-    assert all(len(fault["value"]) <= VALUE_SHOWN_MAX and fault["cure"] for fault in faults)
+    assert faults[0]["value"] == 7
+    assert len(faults[1]["value"]) == VALUE_SHOWN_MAX
+    assert all(fault["cure"] and fault["cure_zh"] for fault in faults)
     for body in ("[]", "null", "7", '"text"', "{}", '{"text": "\\ud800"}'):
         answer = await client.post(LINES, content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 422, body
@@ -69,8 +72,48 @@ async def test_a_wrong_shape_is_422_with_every_fault(client: httpx.AsyncClient) 
 
 async def test_a_field_that_is_missing_or_unknown_says_what_to_do(client: httpx.AsyncClient) -> None:
     faults = (await client.post(LINES, json={"count": 1.5})).json()["faults"]
-    assert {"field": "body.text", "value": "", "cure": "is missing; send it"} in faults
-    assert [fault["value"] for fault in faults if fault["field"] == "body.count"] == ["1.5"]
+    assert faults == [
+        {"field": "body.text", "cure": "is missing; send it", "cure_zh": "缺少此项，请填写"},
+        {"field": "body.count", "cure": "must be a whole number", "cure_zh": "必须是整数", "value": 1.5},
+    ]
+
+
+async def test_a_wrong_shape_is_told_in_both_languages(client: httpx.AsyncClient) -> None:
+    problem = (await client.post(LINES, json={"text": None})).json()
+    assert problem["detail"] == "body.text=null: must be a text"
+    assert problem["detail_zh"] == "body.text=null：必须是文本"
+
+
+@pytest.mark.parametrize(
+    ("came", "shown"),
+    [
+        ("red", "red"),
+        ("", ""),
+        (None, None),
+        (7, 7),
+        ({"a": [1, "b"]}, {"a": [1, "b"]}),
+        ("x" * 100, "x" * 79 + "…"),
+        (["x" * 100], '["' + "x" * 77 + "…"),
+        ("\ud800", "\\ud800"),
+        ({"a": "\ud800"}, "{'a': '\\ud800'}"),
+        (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    ],
+)
+def test_the_value_of_a_fault_is_the_json_that_came_in_a_bounded_size(came: object, shown: object) -> None:
+    problem = problem_of(WrongShape([Fault("body.text", "must be a text", "必须是文本", came)]))
+    assert msgspec.to_builtins(problem)["faults"][0]["value"] == shown
+    assert json.loads(msgspec.json.encode(problem))["faults"][0]["value"] == shown
+
+
+def test_of_many_faults_the_first_are_told() -> None:
+    problem = problem_of(WrongShape(Fault(f"body.{number}", "leave it out", "请删除") for number in range(100_000)))
+    assert problem.faults is not None
+    assert [fault.field for fault in problem.faults] == [f"body.{number}" for number in range(FAULTS_MAX)]
+    assert len(problem.detail) < 1_000
+
+
+def test_the_name_of_an_unknown_field_is_shown_in_a_bounded_size() -> None:
+    assert Fault("x" * 10_000, "leave it out", "请删除").field == "x" * (FIELD_SHOWN_MAX - 1) + "…"
 
 
 async def test_a_wrong_address_or_method_is_named(client: httpx.AsyncClient) -> None:
@@ -159,8 +202,8 @@ def test_an_unreadable_record_names_its_field_and_the_list_of_faults_is_bounded(
     problem = problem_of(Undecodable("type", "baton.unknown.v9", "send one of …"))
     assert problem.status == 422
     assert problem.faults
-    assert problem.faults[0].field == "type"
-    assert FAULTS_MAX == 20
+    assert (problem.faults[0].field, problem.faults[0].value) == ("type", "baton.unknown.v9")
+    assert problem.faults[0].cure_zh
 
 
 async def test_requests_are_counted_by_route_and_unknown_paths_as_one(

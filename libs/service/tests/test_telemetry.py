@@ -58,11 +58,22 @@ async def test_a_request_continues_the_callers_trace_and_its_span_is_read_back(
     assert span["attributes"]["http.response.status_code"] == 200  # type: ignore[index]  # read from JSON
 
 
-async def test_a_fault_of_ours_tells_the_trace_it_is_logged_under(
-    traced: httpx.AsyncClient, telemetry: Telemetry
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/bug", 500),
+        ("GET", "/v1/nowhere", 404),
+        ("DELETE", "/v1/sheets", 405),
+        ("GET", "/v1/secrets?colour=red", 422),
+        ("GET", "/v1/sheets", 503),
+    ],
+)
+async def test_every_problem_tells_the_trace_that_operators_find_it_under(
+    traced: httpx.AsyncClient, telemetry: Telemetry, method: str, path: str, status: int
 ) -> None:
-    answer = await traced.get("/v1/bug", headers={"traceparent": PARENT})
+    answer = await traced.request(method, path, headers={"traceparent": PARENT})
     telemetry.stop()
+    assert answer.status_code == status
     assert answer.json()["trace_id"] == PARENT.split("-")[1]
 
 

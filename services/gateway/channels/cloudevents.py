@@ -18,7 +18,8 @@ from urllib.parse import unquote
 import msgspec
 
 from libs.events.wire import ForeignEvent
-from libs.service.errors import Fault, NotJson, UnsupportedMedia, WrongShape, shorten
+from libs.service.cures import INSTANT, OBJECT, Cure
+from libs.service.errors import ABSENT, Fault, NotJson, UnsupportedMedia, WrongShape
 from services.gateway.commands import YEARS
 
 STRUCTURED = "application/cloudevents+json"
@@ -34,6 +35,17 @@ NAMES_LOOKED_AT_MAX = 64
 NEARNESS = 0.8
 """How alike (difflib's ratio) an extension is to one of ours when it is taken for that one misspelt."""
 CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
+
+_BATCH = Cure("must be a JSON array of CloudEvents", "必须是由 CloudEvents 组成的 JSON 数组")
+_FEWER = Cure(f"send at most {BATCH_EVENTS_MAX} events in one batch", f"每批最多 {BATCH_EVENTS_MAX} 个事件")
+_VERSION = Cure("send 1.0: only CloudEvents 1.0 are read here", "请发送 1.0：此处只读取 CloudEvents 1.0")
+_JSON = Cure(f"send {JSON}", f"请发送 {JSON}")
+_ATTRIBUTE = Cure("is missing; every CloudEvent has it", "缺少此项，每个 CloudEvent 都须有")
+_PRINTABLE = Cure(
+    f"must be printable text of 1 to {ATTRIBUTE_CHARS_MAX} characters",
+    f"必须是 1 至 {ATTRIBUTE_CHARS_MAX} 个可打印字符的文本",
+)
+_BASE64 = Cure("must be base64 of a JSON object", "必须是 JSON 对象的 base64 编码")
 
 Mode = Literal["structured", "binary", "batched"]
 
@@ -77,10 +89,9 @@ def read_batch(body: bytes) -> list[InboundEvent | WrongShape]:
     """The events of a batch in their order; an element that is no event is returned as what is wrong with it."""
     elements = _json(body)
     if not isinstance(elements, list):
-        raise WrongShape([Fault("body", shorten(type(elements).__name__), "a batch is a JSON array of CloudEvents")])
+        raise WrongShape([Fault("body", *_BATCH, elements)])
     if len(elements) > BATCH_EVENTS_MAX:
-        cure = f"send at most {BATCH_EVENTS_MAX} events in one batch"
-        raise WrongShape([Fault("body", f"{len(elements)} events", cure)])
+        raise WrongShape([Fault("body", *_FEWER, f"{len(elements)} events")])
     return [_or_fault(element, f"body.{index}") for index, element in enumerate(elements)]
 
 
@@ -112,8 +123,8 @@ def _or_fault(element: Any, where: str) -> InboundEvent | WrongShape:
 
 def _of_object(value: Any, where: str) -> InboundEvent:
     if not isinstance(value, dict):
-        raise WrongShape([Fault(where, shorten(value), "must be a JSON object: a CloudEvent")])
-    data = value.get("data")
+        raise WrongShape([Fault(where, *OBJECT, value)])
+    data = value.get("data", ABSENT)
     if "data_base64" in value:
         data = _json(_base64(value["data_base64"], where))
     return _of_attributes(value, data, f"{where}.")
@@ -122,16 +133,14 @@ def _of_object(value: Any, where: str) -> InboundEvent:
 def _of_attributes(found: Mapping[str, Any], data: Any, prefix: str) -> InboundEvent:
     texts, faults = _texts(found, prefix)
     if "specversion" in texts and texts["specversion"] != "1.0":
-        faults.append(
-            Fault(f"{prefix}specversion", shorten(texts["specversion"]), "only CloudEvents 1.0 are read here")
-        )
+        faults.append(Fault(f"{prefix}specversion", *_VERSION, texts["specversion"]))
     faults += _misspelt(found, prefix)
     time, unreadable = _time(texts.get("time"), prefix)
     faults += unreadable
     if not _is_json(texts.get("datacontenttype", JSON).partition(";")[0].strip().lower()):
-        faults.append(Fault(f"{prefix}datacontenttype", shorten(texts["datacontenttype"]), f"send {JSON}"))
+        faults.append(Fault(f"{prefix}datacontenttype", *_JSON, texts["datacontenttype"]))
     if not isinstance(data, dict):
-        faults.append(Fault("data", shorten(data), "must be a JSON object"))
+        faults.append(Fault("data", *OBJECT, data))
     if faults:
         raise WrongShape(faults)
     return InboundEvent(
@@ -153,10 +162,9 @@ def _texts(found: Mapping[str, Any], prefix: str) -> tuple[dict[str, str], list[
         value = found.get(name)
         if value is None:
             if name in REQUIRED:
-                faults.append(Fault(f"{prefix}{name}", "", "is missing; every CloudEvent has it"))
+                faults.append(Fault(f"{prefix}{name}", *_ATTRIBUTE))
         elif not isinstance(value, str) or not value or len(value) > ATTRIBUTE_CHARS_MAX or not value.isprintable():
-            cure = f"must be printable text of 1 to {ATTRIBUTE_CHARS_MAX} characters"
-            faults.append(Fault(f"{prefix}{name}", shorten(value), cure))
+            faults.append(Fault(f"{prefix}{name}", *_PRINTABLE, value))
         else:
             texts[name] = value
     return texts, faults
@@ -168,8 +176,11 @@ def _misspelt(found: Mapping[str, Any], prefix: str) -> list[Fault]:
     for name in islice(found, NAMES_LOOKED_AT_MAX):
         near = [] if name in READ else get_close_matches(name.lower(), EXTENSIONS, n=1, cutoff=NEARNESS)
         if near:
-            cure = f"is not read here; did you mean {near[0]}? If not, leave it out"
-            faults.append(Fault(f"{prefix}{shorten(name)[1:-1]}", shorten(found[name]), cure))
+            cure = Cure(
+                f"is not read here; did you mean {near[0]}? If not, leave it out",
+                f"此处不读取；是否指 {near[0]}？若不是，请删除",
+            )
+            faults.append(Fault(f"{prefix}{name}", *cure, found[name]))
     return faults
 
 
@@ -182,7 +193,7 @@ def _time(text: str | None, prefix: str) -> tuple[datetime | None, list[Fault]]:
             return at.astimezone(UTC), []
     except (ValueError, OverflowError):
         pass  # answered below, with the cure
-    return None, [Fault(f"{prefix}time", shorten(text), "must be an instant with a zone, such as 2026-03-02T09:00:00Z")]
+    return None, [Fault(f"{prefix}time", *INSTANT, text)]
 
 
 def _json(body: bytes) -> Any:
@@ -196,7 +207,7 @@ def _base64(value: Any, where: str) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
     except (TypeError, ValueError, binascii.Error) as error:
-        raise WrongShape([Fault(f"{where}.data_base64", shorten(value), "must be base64 of a JSON object")]) from error
+        raise WrongShape([Fault(f"{where}.data_base64", *_BASE64, value)]) from error
 
 
 def _is_json(media: str) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 from libs.events.entries import entity_id
 from libs.events.errors import BatonError, CommandReused, Refusal, Unavailable
 from libs.events.handling import Answer, Request
+from libs.service.cures import Cure
 from libs.service.errors import BodyTooLarge, Fault, WrongShape, shorten
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.channels.translation import Inbound, occurred_at, translate
@@ -20,6 +21,7 @@ Result = Literal["accepted", "duplicate"]
 Untaken = (BatonError, BodyTooLarge)
 WATERMARK_AHEAD_MAX = timedelta(days=1)
 """How far a source may promise beyond the domain clock's now: its clock and its day may be ahead of ours."""
+_TENANT = Cure("this door speaks for another tenant; leave it out", "令牌属于另一租户，请删除此项")
 
 
 class Asker(Protocol):
@@ -106,8 +108,7 @@ class Intake:
 
     def _translated(self, event: InboundEvent) -> Inbound:
         if event.tenant not in (None, self._tenant):
-            cure = "this door speaks for another tenant; leave it out"
-            raise WrongShape([Fault("tenant", shorten(event.tenant), cure)])
+            raise WrongShape([Fault("tenant", *_TENANT, event.tenant)])
         return translate(event, self._tenant)
 
     async def _ask(self, event: InboundEvent, inbound: Inbound) -> Taken:

@@ -16,7 +16,8 @@ from uuid import UUID
 import msgspec
 
 from libs.events.entries import entity_id
-from libs.service.errors import Fault, NotJson, Unauthenticated, WrongShape, shorten
+from libs.service.cures import OBJECT, Cure
+from libs.service.errors import ABSENT, Fault, NotJson, Unauthenticated, WrongShape
 from services.gateway.commands import CHANGES_MAX, NAME_CHARS_MAX, TITLE_CHARS_MAX, YEARS, ReportWorkItem, Saying
 
 TRACKER = "jira"
@@ -25,6 +26,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNKNOWN_HOST = "unknown"
 DELETED = "jira:issue_deleted"
 CHANGE_DIGITS_MAX = 18
+_EVENT = Cure("send the event's name, such as jira:issue_updated", "请发送事件名称，例如 jira:issue_updated")
+_ID = Cure("send the issue's id, such as 10040", "请发送议题的 id，例如 10040")
+_ADDRESS = Cure(
+    "send the issue's address with its host, such as https://jira.example.com/rest/api/2/issue/10040",
+    "请发送带主机名的议题地址，例如 https://jira.example.com/rest/api/2/issue/10040",
+)
 
 
 class Fields(NamedTuple):
@@ -60,12 +67,10 @@ def read(raw: bytes, tenant: str) -> ReportWorkItem:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(f"the body is not JSON in UTF-8: {error}") from error
     if not isinstance(body, dict):
-        raise WrongShape([Fault("body", shorten(body), "a Jira webhook is a JSON object")])
+        raise WrongShape([Fault("body", *OBJECT, body)])
     event = _name(body.get("webhookEvent"))
     if event is None:
-        raise WrongShape(
-            [Fault("webhookEvent", shorten(body.get("webhookEvent")), "names the event, such as jira:issue_updated")]
-        )
+        raise WrongShape([Fault("webhookEvent", *_EVENT, body.get("webhookEvent", ABSENT))])
     item, host = _issue(body)
     digest = digest_of(raw)
     found = fields_of(body.get("issue"))
@@ -126,12 +131,17 @@ def named(issue: Any, where: str) -> tuple[str, str]:
     known = _name(str(item)) if isinstance(item, str | int) and not isinstance(item, bool) else None
     faults = []
     if known is None:
-        faults.append(Fault(f"{where}.id", shorten(item), "an issue has an id"))
+        faults.append(Fault(f"{where}.id", *_ID, _came(item)))
     if host is None:
-        faults.append(Fault(f"{where}.self", shorten(_at(issue, "self")), "an issue has an address with a host"))
+        faults.append(Fault(f"{where}.self", *_ADDRESS, _came(_at(issue, "self"))))
     if known is None or host is None:
         raise WrongShape(faults)
     return known, host
+
+
+def _came(value: Any) -> Any:
+    """Jira leaves out and sends null alike."""
+    return ABSENT if value is None else value
 
 
 def work_item_id(tenant: str, host: str, item: str) -> UUID:

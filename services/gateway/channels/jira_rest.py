@@ -9,13 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from libs.service.errors import Fault, WrongShape, shorten
+from libs.service.cures import Cure
+from libs.service.errors import ABSENT, Fault, WrongShape
 from services.gateway.channels.jira import TRACKER, fields_of, named, work_item_id
 from services.gateway.commands import ReconcileWorkItem
 
 ISSUES_MAX = 100
-ISSUES_CURE = f"send a page of at most {ISSUES_MAX} issues: ask Jira with maxResults={ISSUES_MAX}"
-UPDATED_CURE = "names when the issue last changed: ask Jira with fields=summary,status,assignee,updated"
+_ISSUES = Cure(
+    f"send a page of at most {ISSUES_MAX} issues: ask Jira with maxResults={ISSUES_MAX}",
+    f"每页最多 {ISSUES_MAX} 个议题：请以 maxResults={ISSUES_MAX} 查询 Jira",
+)
+_UPDATED = Cure(
+    "send when the issue last changed: ask Jira with fields=summary,status,assignee,updated",
+    "请发送议题的最后更改时间：以 fields=summary,status,assignee,updated 查询 Jira",
+)
+_HOST = Cure("send the host whose issues were asked for by `asked`", "请填写 `asked` 中议题所在的主机")
 
 
 class Asked(NamedTuple):
@@ -29,14 +37,12 @@ class Asked(NamedTuple):
 
 def read(answer: Mapping[str, Any], asked: Asked, tenant: str) -> list[ReconcileWorkItem]:
     """What the page says of each issue; raises WrongShape with all that is wrong with it."""
-    issues = answer.get("issues")
+    faults = [Fault("body.host", *_HOST)] if asked.ids and asked.host is None else []
+    issues = answer.get("issues", ABSENT)
     if not isinstance(issues, list) or len(issues) > ISSUES_MAX:
-        found = f"{len(issues)} issues" if isinstance(issues, list) else shorten(issues)
-        raise WrongShape([Fault("body.answer.issues", found, ISSUES_CURE)])
-    if asked.ids and asked.host is None:
-        raise WrongShape([Fault("body.host", "", "names the host whose issues were asked for by `asked`")])
+        found = f"{len(issues)} issues" if isinstance(issues, list) else issues
+        raise WrongShape([*faults, Fault("body.answer.issues", *_ISSUES, found)])
     said: list[ReconcileWorkItem] = []
-    faults: list[Fault] = []
     for index, issue in enumerate(issues):
         try:
             said.append(_shown(issue, f"body.answer.issues.{index}", asked, tenant))
@@ -51,7 +57,7 @@ def _shown(issue: Any, where: str, asked: Asked, tenant: str) -> ReconcileWorkIt
     item, host = named(issue, where)
     found = fields_of(issue)
     if found.updated_at is None:
-        raise WrongShape([Fault(f"{where}.fields.updated", "", UPDATED_CURE)])
+        raise WrongShape([Fault(f"{where}.fields.updated", *_UPDATED)])
     return ReconcileWorkItem(
         work_item=work_item_id(tenant, host, item),
         tracker=TRACKER,

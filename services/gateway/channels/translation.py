@@ -6,22 +6,44 @@ Adding a type is one function and one line of TRANSLATIONS; a source that speaks
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Literal, NamedTuple, TypeVar
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Annotated, Literal, NamedTuple, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from libs.events.contracts.tasks import case_id
 from libs.events.deciding import Command
 from libs.events.entries import entity_id
-from libs.service.cures import faults_of
-from libs.service.errors import Fault, WrongShape, shorten
+from libs.events.errors import Unfit
+from libs.service.cures import Cure, faults_of
+from libs.service.errors import Fault, WrongShape
+from libs.service.zones import known_zone
 from services.gateway.channels.cloudevents import InboundEvent
-from services.gateway.commands import AdvanceSource, CloseRequest, Form, Instant, Name, ReceiveRequest, Text, Title
+from services.gateway.commands import (
+    AdvanceSource,
+    CloseRequest,
+    Form,
+    Instant,
+    Name,
+    ReceiveRequest,
+    Text,
+    Title,
+    in_years,
+)
 
 DATE_CHARS = len("2026-03-02")
+
+
+def _legible(text: str) -> str:
+    """Checked beside its zone, so that the faults of both are told at once."""
+    in_years(moment(text, UTC))
+    return text
+
+
+Moment = Annotated[Name, AfterValidator(_legible)]
+Zone = Annotated[Name, AfterValidator(known_zone)]
 M = TypeVar("M", bound=BaseModel)
 Priority = Literal["low", "normal", "high", "urgent"]
 """As PRIORITIES of the contract has them; a test holds the two together."""
@@ -64,17 +86,17 @@ class OrderPlacedV1(_Data):
 
     order: Name
     customer: Name
-    placed_on: Name | None = None
-    required_by: Name | None = None
-    zone: Name = "UTC"
+    placed_on: Moment | None = None
+    required_by: Moment | None = None
+    zone: Zone = "UTC"
     department: Name | None = None
     details: Form = {}
 
 
 class OrderShippedV1(_Data):
     order: Name
-    shipped_on: Name | None = None
-    zone: Name = "UTC"
+    shipped_on: Moment | None = None
+    zone: Zone = "UTC"
 
 
 def request_received(event: InboundEvent, tenant: str) -> Inbound:
@@ -119,12 +141,11 @@ def source_advanced(event: InboundEvent, tenant: str) -> Inbound:
 def order_placed(event: InboundEvent, tenant: str) -> Inbound:
     """An ERP's order is a request of the template `order`: due when it is required."""
     data = _data(event, OrderPlacedV1)
-    zone = _zone(data.zone)
-    placed_at = moment("data.placed_on", data.placed_on, zone)
-    required_at = moment("data.required_by", data.required_by, zone)
+    zone = ZoneInfo(data.zone)
+    placed_at = moment(data.placed_on, zone) if data.placed_on else None
+    required_at = moment(data.required_by, zone) if data.required_by else None
     if placed_at and required_at and required_at < placed_at and not _same_day(placed_at, required_at, zone):
-        cure = f"lies before data.placed_on={data.placed_on}; correct the one that is wrong, or leave it out"
-        raise WrongShape([Fault("data.required_by", shorten(data.required_by), cure)])
+        raise WrongShape([Fault("data.required_by", *_before_placed(data.placed_on), data.required_by)])
     command = ReceiveRequest(
         case_id=case_id(tenant, event.source, data.order),
         source=event.source,
@@ -149,7 +170,7 @@ def order_shipped(event: InboundEvent, tenant: str) -> Inbound:
         reference=data.order,
         outcome="shipped",
         timeline=event.timeline,
-        happened_at=moment("data.shipped_on", data.shipped_on, _zone(data.zone)) or event.time,
+        happened_at=moment(data.shipped_on, ZoneInfo(data.zone)) if data.shipped_on else event.time,
     )
     return Inbound(command, command.case_id, command.happened_at)
 
@@ -161,23 +182,34 @@ TRANSLATIONS: dict[str, Callable[[InboundEvent, str], Inbound]] = {
     "baton.order.placed.v1": order_placed,
     "baton.order.shipped.v1": order_shipped,
 }
+_TYPE = Cure(
+    f"is not read here; send one of {', '.join(TRANSLATIONS)}", f"此处不读取该类型；可发送：{'、'.join(TRANSLATIONS)}"
+)
+_TIMELINE = Cure(
+    "a timeline is moved by its own source: leave it out, or send the event's source",
+    "时间线由其来源自己推进：请删除，或填写事件的 source",
+)
+_TIME = Cure(
+    "is missing; send when it happened, as the event is on a timeline", "缺少此项；时间线上的事件须注明发生时刻"
+)
 
 
 def translate(event: InboundEvent, tenant: str) -> Inbound:
     """What this event asks for; raises WrongShape for an unknown type or version, or for data of the wrong shape."""
+    faults = []
+    if event.timeline not in ("", event.source):
+        faults.append(Fault("timeline", *_TIMELINE, event.timeline))
     translation = TRANSLATIONS.get(event.type)
     if translation is None:
-        known = ", ".join(TRANSLATIONS)
-        raise WrongShape([Fault("type", shorten(event.type), f"not read here; send one of {known}")])
-    if event.timeline and event.timeline != event.source:
-        cure = "a timeline is moved by its own source: leave it out, or send the event's source"
-        raise WrongShape([Fault("timeline", shorten(event.timeline), cure)])
+        raise WrongShape([*faults, Fault("type", *_TYPE, event.type)])
     try:
         inbound = translation(event, tenant)
     except ValidationError as error:
-        raise WrongShape(_faults(error)) from error
+        raise WrongShape([*faults, *_faults(error)]) from error
     if event.timeline and inbound.happened_at is None:
-        raise WrongShape([Fault("time", "", "an event on a timeline of its own says when it happened")])
+        faults.append(Fault("time", *_TIME))
+    if faults:
+        raise WrongShape(faults)
     return inbound
 
 
@@ -187,10 +219,8 @@ def occurred_at(inbound: Inbound, timeline: str, now: datetime) -> datetime:
     return happened if timeline else min(happened, now)
 
 
-def moment(field: str, text: str | None, zone: ZoneInfo) -> datetime | None:
+def moment(text: str, zone: tzinfo) -> datetime:
     """An instant, or the end of a day: the last microsecond before the next day begins in `zone`."""
-    if text is None:
-        return None
     try:
         if len(text) == DATE_CHARS:
             next_day = date.fromisoformat(text) + timedelta(days=1)
@@ -200,7 +230,10 @@ def moment(field: str, text: str | None, zone: ZoneInfo) -> datetime | None:
             return at.astimezone(UTC)
     except (ValueError, OverflowError):
         pass  # answered below, with the cure
-    raise WrongShape([Fault(field, shorten(text), "must be a date (2026-03-02) or an instant with a zone")])
+    raise Unfit(
+        "must be a date (2026-03-02) or an instant with a zone (2026-03-02T09:00:00Z)",
+        "必须是日期（2026-03-02）或带时区的时刻（2026-03-02T09:00:00Z）",
+    )
 
 
 def _same_day(one: datetime, other: datetime, zone: ZoneInfo) -> bool:
@@ -208,12 +241,11 @@ def _same_day(one: datetime, other: datetime, zone: ZoneInfo) -> bool:
     return one.astimezone(zone).date() == other.astimezone(zone).date()
 
 
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        cure = "must be a time zone's name, such as Asia/Shanghai"
-        raise WrongShape([Fault("data.zone", shorten(name), cure)]) from error
+def _before_placed(placed_on: object) -> Cure:
+    return Cure(
+        f"lies before data.placed_on={placed_on}; correct the one that is wrong, or leave it out",
+        f"早于 data.placed_on={placed_on}；请更正其中有误的一项，或省略该字段",
+    )
 
 
 def _data(event: InboundEvent, model: type[M]) -> M:

@@ -128,7 +128,7 @@ def test_an_extension_of_ours_that_is_misspelt_is_answered_with_the_one_that_was
 def test_a_kafka_record_with_a_misspelt_extension_is_not_read_without_it() -> None:
     with pytest.raises(WrongShape) as caught:
         cloudevents.read_foreign(_record([*KAFKA, *AS_JSON, ("ce_timline", b"crm")], DATA))
-    assert [(fault.field, fault.value) for fault in caught.value.faults] == [("ce_timline", "'crm'")]
+    assert [(fault.field, fault.value) for fault in caught.value.faults] == [("ce_timline", "crm")]
 
 
 @pytest.mark.parametrize("name", ["timezone", "timestamp", "partitionkey", "tracestate", "sequence", "dataschema"])

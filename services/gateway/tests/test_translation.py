@@ -56,7 +56,7 @@ def test_an_order_that_is_required_before_it_was_placed_is_refused_with_both_day
     with pytest.raises(WrongShape) as caught:
         translate(_event("baton.order.placed.v1", {**data, "zone": "Asia/Shanghai"}), "main")
     (fault,) = caught.value.faults
-    assert (fault.field, fault.value) == ("data.required_by", repr(required_by))
+    assert (fault.field, fault.value) == ("data.required_by", required_by)
     assert "before data.placed_on=2026-11-02" in fault.cure
 
 
@@ -69,6 +69,28 @@ def test_an_order_may_be_required_on_the_day_it_was_placed(placed_on: str | None
     command = translate(_event("baton.order.placed.v1", data), "main").command
     assert isinstance(command, ReceiveRequest)
     assert command.target_at is not None
+
+
+def test_all_that_is_wrong_with_an_order_is_told_at_once() -> None:
+    order: dict[str, Any] = {"order": "10248", "customer": "VINET", "placed_on": "2026-13-40", "required_by": "nope"}
+    wrong = {**order, "zone": "Mars/Olympus", "department": 7, "foo": 1}
+    with pytest.raises(WrongShape) as caught:
+        translate(_event("baton.order.placed.v1", wrong, timeline="elsewhere"), "main")
+    assert [(fault.field, fault.value) for fault in caught.value.faults] == [
+        ("timeline", "elsewhere"),
+        ("data.placed_on", "2026-13-40"),
+        ("data.required_by", "nope"),
+        ("data.zone", "Mars/Olympus"),
+        ("data.department", 7),
+        ("data.foo", 1),
+    ]
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2200-01-01", "2026-03-02T09:00"])
+def test_a_day_that_no_clock_here_knows_is_refused_under_its_own_name(day: str) -> None:
+    data = {"order": "10248", "customer": "VINET", "required_by": day, "zone": "Pacific/Kiritimati"}
+    with pytest.raises(WrongShape, match=r"^data\.required_by="):
+        translate(_event("baton.order.placed.v1", data), "main")
 
 
 def test_an_order_shipped_closes_the_request_that_it_was() -> None:
