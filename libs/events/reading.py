@@ -6,6 +6,7 @@ The connection's role is held to its tenant by row-level security; the `tenant =
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -106,10 +107,11 @@ class Reader:
         filters = {name: value for name, value in (equal or {}).items() if value is not None}
         descending = bool(order) and order[0].startswith("-")
         ordered = [*(name.lstrip("-") for name in order), *(name for name in view.key if name not in order)]
+        question = _digest(view.name, filters, order, at.instant if at else None)
         arguments: list[Any] = [tenant, *filters.values()]
         where = [f't."{n}" = ${i}::{table.sql_type(n)}' for i, n in enumerate(("tenant", *filters), start=1)]
         if cursor is not None:
-            marks = _open_cursor(cursor, table, ordered)
+            marks = _open_cursor(cursor, table, ordered, question)
             numbered = enumerate(zip(ordered, marks, strict=True), start=len(arguments) + 1)
             places = ", ".join(f"${i}::{table.sql_type(name)}" for i, (name, _) in numbered)
             where.append(f"({_listed(ordered)}) {'<' if descending else '>'} ({places})")
@@ -128,7 +130,7 @@ class Reader:
         async with self._tenant(tenant) as connection:
             records = await connection.fetch(sql, *arguments)
         rows = tuple(table.decode(record) for record in records[:limit])
-        following = _make_cursor(rows[-1], ordered) if len(records) > limit else None
+        following = _make_cursor(rows[-1], ordered, question) if len(records) > limit else None
         return Page(rows, following, at.instant if at else None, at.final if at else None)
 
     @asynccontextmanager
@@ -142,17 +144,23 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f't."{name}"' for name in names)
 
 
-def _make_cursor(row: Any, ordered: Sequence[str]) -> str:
-    values = [getattr(row, name) for name in ordered]
+def _digest(view: str, filters: Mapping[str, Any], order: Sequence[str], instant: datetime | None) -> str:
+    """What a cursor belongs to: the place in one list is none in another. (Pages may be of any length.)"""
+    question = msgspec.json.encode((view, filters, order, instant), order="sorted")
+    return hashlib.sha256(question).hexdigest()[:DIGEST_CHARS]
+
+
+def _make_cursor(row: Any, ordered: Sequence[str], question: str) -> str:
+    values = [question, *(getattr(row, name) for name in ordered)]
     return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
 
 
-def _open_cursor(cursor: str, table: Table[Any], ordered: Sequence[str]) -> list[Any]:
+def _open_cursor(cursor: str, table: Table[Any], ordered: Sequence[str], question: str) -> list[Any]:
     """The values after which the next page begins, of the columns' own types."""
     try:
-        raw = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list)
-        if len(raw) != len(ordered):
-            raise ValueError(f"{len(raw)} values for {len(ordered)} columns")
+        said, *raw = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list)
+        if said != question or len(raw) != len(ordered):
+            raise ValueError("a cursor of another query")
         return [msgspec.convert(v, table.hint(n), strict=False) for n, v in zip(ordered, raw, strict=True)]
     except (ValueError, msgspec.MsgspecError) as error:
         raise BadQuestion("cursor", cursor, *CURSOR_CURE) from error

@@ -6,6 +6,7 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -100,6 +101,28 @@ async def test_pages_follow_one_another_without_gap_or_repeat(database: Database
                 assert seen == sorted(seen, reverse=order[0] == "-to")
         with pytest.raises(BadQuestion, match="next_cursor"):
             await service.reader.page(ERRANDS, tenant="main", cursor="bm90IGEgY3Vyc29y")
+
+
+async def test_a_cursor_is_taken_with_its_own_query_only(database: Database) -> None:
+    async with errands(database) as service:
+        for number in range(6):
+            await service.ask(GiveErrand(errand=new_id(), to=f"p{number % 2}"))
+        await service.settle()
+        then, later = [await service.reader.moment(now()) for _ in range(2)]
+        asked: dict[str, Any] = {"equal": {"to": "p0"}, "order": ("to",), "at": then}
+        others: tuple[dict[str, Any], ...] = (
+            {"equal": {"to": "p1"}},
+            {"equal": {}},
+            {"order": ("-to",)},
+            {"at": later},
+            {"at": None},
+        )
+        cursor = (await service.reader.page(ERRANDS, tenant="main", limit=1, **asked)).next_cursor
+        rest = await service.reader.page(ERRANDS, tenant="main", limit=5, cursor=cursor, **asked)
+        assert [row.to for row in rest.rows] == ["p0", "p0"], "a page may be of another length"
+        for other in others:
+            with pytest.raises(BadQuestion, match="with the same query"):
+                await service.reader.page(ERRANDS, tenant="main", cursor=cursor, **{**asked, **other})
 
 
 async def test_a_second_tenant_sees_nothing_of_the_first(database: Database) -> None:
