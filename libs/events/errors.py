@@ -55,7 +55,10 @@ class VersionConflict(BatonError):
     """The stream moved on: `expected` was asked for, `actual` is what stands."""
 
     def __init__(self, stream: object, expected: int, actual: int) -> None:
-        super().__init__(f"stream {stream} is at version {actual}, not {expected}; load it again and retry")
+        super().__init__(
+            f"it is at version {actual} by now, not {expected}: somebody changed it; load it again and retry"
+        )
+        self.zh = f"当前版本为 {actual}，而不是 {expected}：内容已被他人更改，请重新加载后再试"
         self.stream, self.expected, self.actual = stream, expected, actual
 
 

@@ -10,8 +10,10 @@ from fastapi import Response
 from libs.events import handling
 from libs.events.deciding import Command
 from libs.events.entries import derived_id, entity_id, new_id
+from libs.events.errors import CommandReused
 from libs.service.answers import Accepted
 from libs.service.auth import Identity
+from libs.service.errors import KeyReused
 from libs.service.running import Doors
 
 POSITION_HEADER = "Baton-Position"
@@ -61,16 +63,18 @@ class Asking:
         `key`: what makes it the same command whoever brings it, through whichever door of this service, such as
         `source/id` of an event (default: the request's Idempotency-Key, which holds for one actor and route).
         """
-        answer = await self._doors.handler.ask(
-            handling.Request(
-                command=command,
-                tenant=self.tenant,
-                actor=self.person,
-                command_id=self._command_id(key),
-                at=at or self.at,
-                expected=self._expected,
-            )
+        request = handling.Request(
+            command=command,
+            tenant=self.tenant,
+            actor=self.person,
+            command_id=self._command_id(key),
+            at=at or self.at,
+            expected=self._expected,
         )
+        try:
+            answer = await self._doors.handler.ask(request)
+        except CommandReused as reused:
+            raise KeyReused(key or self._key or "", reused) from reused
         if self._tagged:
             self._response.headers["ETag"] = f'"{answer.version}"'
         self._position = max(self._position, answer.position)

@@ -2,12 +2,16 @@
 
 BatonError
 ├── Unauthenticated         no token, or one that does not hold
+│   └── Unsigned            no signature of this body, or one that does not hold
 ├── NotJson                 the body is not JSON text in UTF-8
 ├── UnsupportedMedia        a content type that the door does not read
 ├── WrongShape              JSON, or a parameter, of the wrong shape; names every fault
 └── SettingsError           the program was started with missing or wrong settings
 Forbidden
 └── RoleNeeded              the token lacks a role
+CommandReused
+├── KeyReused               … by its Idempotency-Key
+└── EventReused             … by the source and id of an event
 HTTPException (the framework's)
 └── BodyTooLarge            more bytes than the door takes
 """
@@ -22,7 +26,7 @@ import msgspec
 from msgspec.structs import force_setattr
 from starlette.exceptions import HTTPException
 
-from libs.events.errors import BatonError, Forbidden
+from libs.events.errors import BatonError, CommandReused, Forbidden
 
 VALUE_SHOWN_MAX = 80
 FIELD_SHOWN_MAX = 200
@@ -33,6 +37,14 @@ ABSENT = msgspec.UNSET
 
 class Unauthenticated(BatonError):
     """Who asks is not known. The text says what would help, never what the token held."""
+
+    scheme = "Bearer"
+
+
+class Unsigned(Unauthenticated):
+    """What came is not signed with the secret of this door, which takes no tokens."""
+
+    scheme = "Signature"
 
 
 class NotJson(BatonError):
@@ -97,6 +109,31 @@ class RoleNeeded(Forbidden):
         super().__init__(
             "role", f"this needs a token with the role {names}", f"此操作需要以下角色之一：{'、'.join(self.needed)}"
         )
+
+
+class KeyReused(CommandReused):
+    """The client sent this Idempotency-Key before, with another payload."""
+
+    def __init__(self, key: str, reused: CommandReused) -> None:
+        super().__init__(reused.command_id)
+        self.args = (
+            f"Idempotency-Key {shorten(key)} was used before with another payload, and the first one stands; "
+            "use a new key for a new command",
+        )
+        self.zh = f"幂等键 {shorten(key)} 已用于其他内容，以首次为准；新的命令请使用新的键"
+
+
+class EventReused(CommandReused):
+    """The source sent this id before, with other content."""
+
+    def __init__(self, source: str, name: str, reused: CommandReused) -> None:
+        super().__init__(reused.command_id)
+        which = f"id={shorten(name)}"
+        self.args = (
+            f"{which} of source={shorten(source)} came before with other content, and the first one stands; "
+            "send what is new under a new id",
+        )
+        self.zh = f"来源 {shorten(source)} 的事件 {which} 已用于其他内容，以首次为准；新的内容请使用新的编号"
 
 
 class SettingsError(BatonError):

@@ -51,6 +51,7 @@ TABLE: tuple[Sort, ...] = (
     Sort(errors.NotJson, 400, "not-json", "The request cannot be read as JSON", "请求不是有效的 JSON"),
     Sort(errors.Unauthenticated, 401, "unauthenticated", "A valid token is needed", "需要有效的令牌"),
     Sort(errors.RoleNeeded, 403, "role-needed", "The token lacks a role", "令牌缺少所需角色"),
+    Sort(errors.Unsigned, 401, "signature-wrong", "The signature does not hold", "签名无效"),
     Sort(kernel.Forbidden, 403, "forbidden", "A rule forbids this to you", "规则不允许您这样做"),
     Sort(kernel.NotFound, 404, "not-found", "There is no such thing", "不存在"),
     Sort(kernel.Refusal, 409, "refused", "A rule forbids this now", "规则目前不允许此操作"),
@@ -60,6 +61,9 @@ TABLE: tuple[Sort, ...] = (
     ),
     Sort(errors.WrongShape, 422, "wrong-shape", "The request has the wrong shape", "请求格式有误"),
     Sort(kernel.CommandReused, 422, "command-reused", "The idempotency key was used before", "幂等键已被用于其他内容"),
+    Sort(
+        errors.EventReused, 422, "event-reused", "The event came before with other content", "该事件编号已用于其他内容"
+    ),
     Sort(kernel.Undecodable, 422, "undecodable", "This type or content cannot be read here", "无法读取此类型或内容"),
     Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试"),
     Sort(kernel.NotYet, 503, "not-yet", "The view has not got there yet", "视图尚未更新到所求位置"),
@@ -136,8 +140,8 @@ def respond(error: BaseException) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, HTTPException) and error.headers:
         headers.update(error.headers)
-    if problem.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="baton"'
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = f'{error.scheme} realm="baton"'
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
     return Response(msgspec.json.encode(problem), problem.status, headers, media_type=MEDIA_TYPE)

@@ -135,7 +135,8 @@ async def test_the_same_id_with_other_content_is_422_and_the_same_reference_409(
     other = REQUEST | {"title": "another"}
     reused = await _send(gateway, _event(data=other))
     contradicted = await _send(gateway, _event(id="2", data=other))
-    assert (reused.status_code, reused.json()["type"]) == (422, "urn:baton:problem:command-reused")
+    assert (reused.status_code, reused.json()["type"]) == (422, "urn:baton:problem:event-reused")
+    assert "'1'" in reused.json()["detail_zh"]
     assert (contradicted.status_code, contradicted.json()["rule"]) == (409, "request-received-before")
 
 
@@ -215,6 +216,13 @@ async def test_bad_input_at_jiras_door_is_a_clear_problem_and_nothing_is_stored(
     assert await gateway.parts.journal.position() == 0
     (body, *_) = jira.bodies()
     assert (await _hook(gateway, body.raw, "one")).json()["result"] == "accepted"
+
+
+async def test_a_wrong_signature_is_not_told_as_a_token_that_is_missing(gateway: Standing) -> None:
+    problem = await _hook(gateway, b"{}", "one", **{"X-Hub-Signature": "sha256=" + "0" * 64})
+    assert problem.json()["type"] == "urn:baton:problem:signature-wrong"
+    assert problem.json()["title_zh"] == "签名无效"
+    assert problem.headers["www-authenticate"].startswith("Signature")
 
 
 def _is_problem(answer: httpx.Response, status: int, name: str = "") -> None:

@@ -39,6 +39,8 @@ async def test_the_same_key_is_the_same_command(client: httpx.AsyncClient, ledge
     assert (first.json()["known"], again.json()["known"]) == (False, True)
     assert again.json() | {"known": False} == first.json()
     assert (other.status_code, other.json()["type"]) == (422, "urn:baton:problem:command-reused")
+    assert other.json()["detail"].startswith("Idempotency-Key 'once' was used before with another payload")
+    assert other.json()["detail_zh"].startswith("幂等键 'once' 已用于其他内容")
     assert len(ledger.requests) == 1
 
 
@@ -81,6 +83,9 @@ async def test_if_match_is_the_expected_version(client: httpx.AsyncClient, ledge
     late = await client.post(LINES, json={"text": "c"}, headers={"If-Match": etag})
     assert (fits.status_code, late.status_code) == (200, 409)
     assert late.json()["type"] == "urn:baton:problem:version-conflict"
+    assert "it is at version 2 by now, not 1" in late.json()["detail"]
+    assert "当前版本为 2，而不是 1" in late.json()["detail_zh"]
+    assert str(STREAM) not in late.text, "a client knows no streams"
     assert (await client.post(LINES, json={"text": "d"}, headers={"If-Match": "*"})).status_code == 200
     for wrong in ("seven", '"-1"', '"²"', '"' + "9" * 30 + '"'):
         answer = await client.post(LINES, json={"text": "d"}, headers={b"If-Match": wrong.encode()})

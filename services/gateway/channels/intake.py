@@ -12,7 +12,7 @@ from libs.events.entries import entity_id
 from libs.events.errors import BatonError, CommandReused, Refusal, Unavailable
 from libs.events.handling import Answer, Request
 from libs.service.cures import Cure
-from libs.service.errors import BodyTooLarge, Fault, WrongShape, shorten
+from libs.service.errors import BodyTooLarge, EventReused, Fault, WrongShape
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.channels.translation import Inbound, occurred_at, translate
 from services.gateway.commands import AdvanceSource
@@ -28,17 +28,6 @@ class Asker(Protocol):
     """What handles commands: the service's handler."""
 
     async def ask(self, request: Request) -> Answer: ...
-
-
-class EventReused(CommandReused):
-    """The source sent this id before, with other content."""
-
-    def __init__(self, event: InboundEvent, command_id: UUID) -> None:
-        super().__init__(command_id)
-        self.args = (
-            f"id={shorten(event.id)} of source={shorten(event.source)} came before with other content, and the first "
-            "one stands; send what is new under a new id",
-        )
 
 
 class Taken(NamedTuple):
@@ -124,7 +113,7 @@ class Intake:
         try:
             answer = await self._asker.ask(request)
         except CommandReused as reused:
-            raise EventReused(event, request.command_id) from reused
+            raise EventReused(event.source, event.id, reused) from reused
         return Taken(result_of(answer), inbound.subject, answer.position)
 
 

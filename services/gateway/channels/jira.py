@@ -17,7 +17,7 @@ import msgspec
 
 from libs.events.entries import entity_id
 from libs.service.cures import OBJECT, Cure
-from libs.service.errors import ABSENT, Fault, NotJson, Unauthenticated, WrongShape
+from libs.service.errors import ABSENT, Fault, NotJson, Unsigned, WrongShape
 from services.gateway.commands import CHANGES_MAX, NAME_CHARS_MAX, TITLE_CHARS_MAX, YEARS, ReportWorkItem, Saying
 
 TRACKER = "jira"
@@ -46,13 +46,13 @@ class Fields(NamedTuple):
 
 
 def require_signature(raw: bytes, header: str | None, secret: str) -> None:
-    """Raise Unauthenticated unless `header` is this body's HMAC under the shared secret (compared in constant time)."""
+    """Raise Unsigned unless `header` is this body's HMAC under the shared secret (compared in constant time)."""
     expected = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
     found = (header or "").strip()
     if not found.startswith(ALGORITHM):
-        raise Unauthenticated("sign the raw body: X-Hub-Signature: sha256=<hex of HMAC-SHA256 with the webhook secret>")
+        raise Unsigned("sign the raw body: X-Hub-Signature: sha256=<hex of HMAC-SHA256 with the webhook secret>")
     if not hmac.compare_digest(found.removeprefix(ALGORITHM).lower().encode(), expected.encode()):
-        raise Unauthenticated("X-Hub-Signature does not fit this body and the webhook secret; check the secret")
+        raise Unsigned("X-Hub-Signature does not fit this body and the webhook secret; check the secret")
 
 
 def digest_of(raw: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from libs.events.testing import MemoryService, instant
-from libs.service.errors import NotJson, Unauthenticated, WrongShape
+from libs.service.errors import NotJson, Unsigned, WrongShape
 from services.gateway.channels import jira
 from services.gateway.main import SERVICE
 from services.gateway.views.work_items import WORK_ITEMS
@@ -36,14 +36,14 @@ def test_a_body_signed_with_the_secret_is_let_in() -> None:
 
 @pytest.mark.parametrize("header", [None, "", "sha256=", "sha256=00", "sha1=abc", "sha256=ключ", "nonsense"])
 def test_a_missing_or_wrong_signature_is_refused(header: str | None) -> None:
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unsigned):
         jira.require_signature(_raw(), header, "s3cret")
 
 
 def test_a_signature_of_another_body_or_secret_is_refused() -> None:
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unsigned):
         jira.require_signature(_raw(), _signature(_raw(a=1), "s3cret"), "s3cret")
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unsigned):
         jira.require_signature(_raw(), _signature(_raw(), "other"), "s3cret")
 
 
