@@ -276,7 +276,11 @@ async def _answer(database: Database, parked: UUID) -> Listed:
 
 
 def _unknown(parked: UUID) -> NotFound:
-    return NotFound("parked-record", f"no parked record {parked}", f"没有搁置的记录 {parked}")
+    return NotFound(
+        "unknown-parked-record",
+        f"there is no parked record {parked}; see /v1/parked",
+        f"没有搁置的记录 {parked}，请查看 /v1/parked",
+    )
 
 
 def _not_now(state: str, act: str | None) -> Refusal:

@@ -85,7 +85,7 @@ async def history(
     case_id, row = await _case(doors, identity.tenant, case, source)
     lines = await _lines(doors, identity.tenant, case_id)
     if not lines:
-        raise _unknown(case)
+        raise _unknown(case, source)
     names = await _names(doors, identity.tenant, lines, as_of or occurred_until)
     told = tell(lines, Asked(doors.now(), as_of, occurred_until, names))
     entries, following = _cut(told.entries, limit, cursor)
@@ -144,12 +144,12 @@ async def _case(doors: Doors, tenant: str, case: str, source: str | None) -> tup
         raise Refusal(
             "reference-ambiguous",
             f"several sources use the reference {case}; add ?source= or ask by the case's id",
-            f"多个来源使用编号 {case}；请加上 ?source= 或使用案件 ID",
+            f"多个来源使用编号 {case}；请加上 ?source= 或使用工单 ID",
         )
     if found:
         return found[0].case_id, found[0]
     if case_id is None:
-        raise _unknown(case)
+        raise _unknown(case, source)
     return case_id, None
 
 
@@ -179,7 +179,7 @@ async def _lines(doors: Doors, tenant: str, case_id: UUID) -> list[LedgerRow]:
     raise Refusal(
         "history-too-long",
         f"the case {case_id} has more than {HISTORY_LINES_MAX} entries, the most that are told in one answer",
-        f"案件 {case_id} 的记录超过 {HISTORY_LINES_MAX} 条，无法一次列出",
+        f"工单 {case_id} 的记录超过 {HISTORY_LINES_MAX} 条，无法一次列出",
     )
 
 
@@ -211,5 +211,11 @@ def _cut(entries: tuple[Told, ...], limit: int, cursor: UUID | None) -> tuple[tu
     return page, page[-1].id if start + limit < len(entries) else None
 
 
-def _unknown(case: str) -> NotFound:
-    return NotFound("case-unknown", f"nobody told of a case {shorten(case)}", f"没有关于案件 {shorten(case)} 的记录")
+def _unknown(case: str, source: str | None) -> NotFound:
+    named = shorten(case)
+    of, of_zh = ("", "") if source is None else (f" of source {shorten(source)}", f"来源 {shorten(source)} 的")
+    return NotFound(
+        "unknown-case",
+        f"nobody told of a case {named}{of}; look it up in /v1/cases",
+        f"没有{of_zh}工单 {named} 的记录，请在 /v1/cases 中查找",
+    )

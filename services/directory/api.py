@@ -108,5 +108,9 @@ async def _superiors(read: Read, person: str) -> tuple[str, ...]:
 async def _person(read: Read, person: str) -> Person:
     row = await read.row(PEOPLE, person)
     if row is None:
-        raise NotFound("unknown-person", f"person={person} did not join; look the code up", f"没有员工 {person}")
+        raise NotFound(
+            "unknown-person",
+            f"person={person} did not join; look the code up in /v1/people",
+            f"没有员工 {person}，请在 /v1/people 中查找",
+        )
     return row

@@ -270,7 +270,11 @@ async def requests(
 async def request_of_case(case_id: UUID, read: Read) -> Shown[RequestRow]:
     row = await read.row(REQUESTS, case_id)
     if row is None:
-        raise NotFound("request", f"no request became the case {case_id}", f"没有请求对应案件 {case_id}")
+        raise NotFound(
+            "unknown-request",
+            f"no request became the case {case_id}; look it up in /v1/requests by its reference",
+            f"没有请求对应工单 {case_id}，请在 /v1/requests 中按编号查找",
+        )
     return read.shown(row)
 
 

@@ -94,6 +94,21 @@ def test_every_ignored_check_has_its_code_and_its_reason_beside_it() -> None:
     assert not found, f"write `# noqa: CODE reason` or `# type: ignore[code]  # reason`: {found}"
 
 
+def test_what_is_not_there_is_refused_by_a_rule_of_one_pattern() -> None:
+    named = [
+        (path, call.lineno, str(rule.value))
+        for path in modules()
+        if path.parts[0] in ("libs", "services") and "tests" not in path.parts
+        for call in ast.walk(tree_of(path))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "NotFound"
+        for rule in call.args[:1]
+        if isinstance(rule, ast.Constant)
+    ]
+    wrong = [f"{path}:{line}: {rule}" for path, line, rule in named if not rule.startswith(("unknown-", "no-"))]
+    assert named
+    assert wrong == [], f"clients know the rules by name; say unknown-<thing>, as the others do: {wrong}"
+
+
 def test_lock_files_name_no_address_and_hash_everything() -> None:
     for name in ("requirements.lock", "requirements-setup.lock"):
         text = (ROOT / name).read_text()

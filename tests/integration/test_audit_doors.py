@@ -202,7 +202,10 @@ async def test_what_is_unknown_unreadable_or_not_allowed_is_a_clear_problem(audi
         await audit.client.get(path, headers=elsewhere),
         await audit.client.get(f"/v1/cases/{CASE}/history", headers=elsewhere),
     ):
-        assert (answer.status_code, answer.json()["rule"]) == (404, "case-unknown")
+        assert (answer.status_code, answer.json()["rule"]) == (404, "unknown-case")
+    unknown = (await _history(audit, source="other")).json()
+    assert unknown["detail"] == "nobody told of a case 'STORY1' of source 'other'; look it up in /v1/cases"
+    assert unknown["detail_zh"] == "没有来源 'other' 的工单 'STORY1' 的记录，请在 /v1/cases 中查找"
     for query in ({"as_of": "yesterday"}, {"as_of": "2026-03-02T11:00:00"}, {"limit": "0"}, {"cursor": "x"}):
         assert (await _history(audit, **query)).status_code == 422
 

@@ -63,7 +63,7 @@ def receive(state: Request, command: ReceiveRequest, asked: Asked) -> Sequence[R
 def close(state: Request, command: CloseRequest, asked: Asked) -> Sequence[RequestClosed]:
     if state.received is None:
         raise NotFound(
-            "request-unknown",
+            "unknown-request",
             f"{command.source} never sent a request {command.reference}; send it first, then close it",
             f"来源 {command.source} 从未发送请求 {command.reference}；请先发送，再关闭",
         )

@@ -36,7 +36,7 @@ def test_the_same_reference_with_other_content_is_refused() -> None:
 
 
 def test_a_request_is_closed_once_and_after_it_was_received() -> None:
-    given(request.REQUEST).when(finish, CLOSE, by="crm-1", at=AT).refused("request-unknown")
+    given(request.REQUEST).when(finish, CLOSE, by="crm-1", at=AT).refused("unknown-request")
     given(request.REQUEST, RECEIVED).when(finish, CLOSE, by="crm-1", at=AT).then(CLOSED)
     given(request.REQUEST, RECEIVED, CLOSED).when(finish, CLOSE, by="crm-1", at=AT).then()
     other = CLOSE.model_copy(update={"outcome": "cancelled"})
