@@ -140,8 +140,8 @@ class Parking:
         """Give the record up; what waits behind it flows. Raises as `retry` does."""
         return await self._ask(parked, "drop", actor, None)
 
-    async def park_reaction(self, name: str, entry: Entry, reason: str) -> None:
-        """A reaction to this entry was refused or raised; doing it twice changes nothing."""
+    async def park_reaction(self, name: str, entry: Entry, reason: str) -> UUID:
+        """A reaction to this entry was refused or raised; doing it twice changes nothing. The id of what is parked."""
         row = Parked(
             id=uuid5(NAMESPACE, f"parked/reaction/{self._contract.owner}/{name}/{entry.id}"),
             kind=Problem.REACTION,
@@ -160,6 +160,7 @@ class Parking:
         )
         said = Announcing(self._contract, name).parked(row, await self._journal.domain_now())
         await self._journal.hear((), (), (row,), (said,))
+        return row.id
 
     async def _ask(self, parked: UUID, act: str, actor: str, mended: bytes | None) -> Listed:
         async with _database(self._dsn) as database:

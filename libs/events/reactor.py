@@ -12,12 +12,13 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
+from uuid import UUID
 
 import asyncpg
 from opentelemetry import trace
 
 from libs.events.entries import Entry, Fact, derived_id
-from libs.events.errors import Unavailable, VersionConflict
+from libs.events.errors import Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal, is_full
 from libs.events.leading import leading
@@ -44,7 +45,7 @@ _tracer = trace.get_tracer("baton")
 class ParksReactions(Protocol):
     """Where a reaction that is refused or raises is put on record (libs.events.parking.Parking)."""
 
-    async def park_reaction(self, name: str, entry: Entry, reason: str) -> None: ...
+    async def park_reaction(self, name: str, entry: Entry, reason: str) -> UUID: ...
 
 
 class Reactor:
@@ -171,11 +172,20 @@ class Reactor:
             except Exception as error:  # parked with its reason: a bug in one must not stop the others
                 if isinstance(error, DATABASE_ERRORS) and not isinstance(error, asyncpg.DataError):
                     raise  # likewise: nothing is wrong with the reaction
-                _log.exception("reaction %s on %s parked", reaction.name, decoded.entry.id)
-                await self._parking.park_reaction(reaction.name, decoded.entry, f"{type(error).__name__}: {error}")
+                await self._give_up(reaction.name, decoded.entry, error)
                 return
             else:
                 return
+
+    async def _give_up(self, name: str, entry: Entry, error: Exception) -> None:
+        """Park it. A rule that says no says why; where a bug is, only its stack says."""
+        with following(_tracer, f"park {name}", entry.traceparent):
+            parked = await self._parking.park_reaction(name, entry, f"{type(error).__name__}: {error}")
+            extra = {"parked": str(parked)}
+            if isinstance(error, Refusal):
+                _log.warning("reaction %s on %s is parked: %s", name, entry.id, error, extra=extra)
+            else:
+                _log.error("reaction %s on %s is parked", name, entry.id, exc_info=error, extra=extra)
 
     async def _react(self, reaction: Reaction, decoded: Decoded, *, basis: int | None) -> None:
         """`basis`: on the views as of this position; None: on the newest."""

@@ -14,6 +14,7 @@ from opentelemetry import trace
 TEXT_CHARS_MAX = 8_000
 REPEAT_INTERVAL_S = 10.0
 REPEATS_REMEMBERED_MAX = 200
+_PASSING = "GroupCoordinatorNotAvailableError"
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -58,11 +59,19 @@ class Seldom(logging.Filter):
         return True
 
 
+def soften(record: logging.LogRecord) -> bool:
+    """Every start of a broker passes through a moment without a coordinator; its client goes on by itself."""
+    if record.name.startswith("aiokafka") and record.levelno > logging.WARNING and _PASSING in record.getMessage():
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
+
+
 def start(service: str, level: str) -> None:
     """Send every log of this process to stderr as JSON lines."""
     out = logging.StreamHandler(sys.stderr)
     out.setFormatter(JsonLines(service))
     seldom = Seldom()
+    out.addFilter(soften)
     out.addFilter(lambda record: not record.name.startswith("aiokafka") or seldom.filter(record))
     root = logging.getLogger()
     root.handlers[:] = [out]

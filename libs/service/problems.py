@@ -199,15 +199,22 @@ class Guard:
         except Exception as error:
             response = respond(error)
             if response.status_code >= 500:
-                level = logging.ERROR if response.status_code == 500 else logging.WARNING
-                _log.log(
-                    level, "request failed: %s", type(error).__name__, exc_info=error, extra={"path": scope["path"]}
-                )
+                _log_failure(error, response.status_code, scope["path"])
             if started:
                 raise  # half an answer is out: the connection must break
             await response(scope, receive, send)
         finally:
             self._running -= 1
+
+
+def _log_failure(error: Exception, status: int, path: str) -> None:
+    """A stack says where; what the kernel raises on purpose says why."""
+    name, extra = type(error).__name__, {"path": path}
+    if isinstance(error, kernel.BatonError):
+        _log.warning("request failed: %s: %s", name, error, extra=extra)
+    else:
+        level = logging.ERROR if status == 500 else logging.WARNING
+        _log.log(level, "request failed: %s", name, exc_info=error, extra=extra)
 
 
 def _sort_of(error: type[BaseException]) -> Sort | None:

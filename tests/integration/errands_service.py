@@ -36,8 +36,9 @@ class ParkedReactions:
 
     found: list[tuple[str, Entry, str]] = field(default_factory=list)
 
-    async def park_reaction(self, name: str, entry: Entry, reason: str) -> None:
+    async def park_reaction(self, name: str, entry: Entry, reason: str) -> UUID:
         self.found.append((name, entry, reason))
+        return entry.id
 
 
 class NobodyHeard:

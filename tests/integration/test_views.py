@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,8 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from infra.local.databases import Database
 from libs.events import rebuilding
@@ -26,6 +29,7 @@ from libs.events.tests.errands import (
     PassOn,
     SayThanks,
 )
+from libs.service.logging import JsonLines
 from tests.integration.errands_service import DEADLINE_S, Errands, errands, now, until
 from tests.integration.journal_probe import record
 
@@ -214,12 +218,17 @@ async def test_a_reaction_acts_once_however_often_it_runs(database: Database) ->
         assert thanks[0].basis == done.position
 
 
-async def test_a_reaction_that_is_refused_is_parked_and_others_go_on(database: Database) -> None:
+async def test_a_reaction_that_is_refused_is_parked_and_others_go_on(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.setFormatter(JsonLines("errands"))
+    asked_under = NonRecordingSpan(SpanContext(7, 7, is_remote=True, trace_flags=TraceFlags(1)))
     async with errands(database) as service:
         nobody, ann = new_id(), new_id()
         await service.ask(GiveErrand(errand=nobody, to="nobody"))
         await service.ask(GiveErrand(errand=ann, to="ann"))
-        await service.ask(FinishErrand(errand=nobody))
+        with trace.use_span(asked_under):
+            await service.ask(FinishErrand(errand=nobody))
         await service.ask(FinishErrand(errand=ann))
         await service.settle()
         ((name, entry, reason),) = service.parked.found
@@ -227,6 +236,30 @@ async def test_a_reaction_that_is_refused_is_parked_and_others_go_on(database: D
         assert "somebody-to-thank" in reason
         entries = await service.journal.read(0, 100)
         assert [entry.subject for entry in entries if entry.type == "errands.ThanksSaid"] == [ann]
+    (told,) = [line for line in map(json.loads, caplog.text.splitlines()) if line["logger"] == "libs.events.reactor"]
+    assert told["level"] == "WARNING", "a rule that says no is no fault of the program"
+    assert "somebody-to-thank" in told["message"]
+    assert "exception" not in told
+    assert (told["trace_id"], told["parked"]) == (f"{7:032x}", str(entry.id))
+
+
+async def test_a_reaction_with_a_bug_is_parked_and_its_stack_is_logged(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with errands(database) as service:
+        (thank,) = [reaction for reaction in SERVICE.reactions if reaction.name == "thank"]
+
+        async def broken(*_: object, **__: object) -> None:
+            raise KeyError("colour")
+
+        errand = new_id()
+        await service.ask(GiveErrand(errand=errand, to="ann"))
+        await service.ask(FinishErrand(errand=errand))
+        monkeypatch.setattr(service.reactor, "_react", broken)
+        await service.settle()
+        assert {name for name, _, _ in service.parked.found} == {thank.name}
+    told = [record for record in caplog.records if record.name == "libs.events.reactor"]
+    assert [(record.levelname, record.exc_info is not None) for record in told] == [("ERROR", True)]
 
 
 async def test_a_rebuilt_view_equals_the_live_one_and_a_corrupted_row_is_named(database: Database, seed: int) -> None:

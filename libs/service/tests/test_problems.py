@@ -198,7 +198,16 @@ async def test_a_bug_is_500_and_tells_nothing(client: httpx.AsyncClient, caplog:
     assert any(record.exc_info and "swordfish" in str(record.exc_info[1]) for record in caplog.records)
 
 
-def test_an_unreadable_record_names_its_field_and_the_list_of_faults_is_bounded() -> None:
+async def test_a_view_that_is_not_there_yet_is_logged_without_a_stack(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await client.get("/v1/sheets?after=9")).status_code == 503
+    (record,) = [record for record in caplog.records if record.name == "baton.problems"]
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert record.getMessage() == "request failed: NotYet: position 9 is not there"
+
+
+def test_an_unreadable_record_names_its_field() -> None:
     problem = problem_of(Undecodable("type", "baton.unknown.v9", "send one of …"))
     assert problem.status == 422
     assert problem.faults

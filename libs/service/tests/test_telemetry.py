@@ -8,11 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError
 from opentelemetry import trace
 
 from libs.service.app import create_app
 from libs.service.auth import AUDIENCE, LOCAL_ISSUER, Verifier
-from libs.service.logging import JsonLines, Seldom
+from libs.service.logging import JsonLines, Seldom, soften
 from libs.service.metrics import Metrics
 from libs.service.telemetry import FLUSH_TIMEOUT_S, OTLP_ENDPOINT, Telemetry
 from libs.service.tests.conftest import Ledger, router_of
@@ -115,3 +116,15 @@ def test_the_same_words_of_a_client_without_its_broker_are_logged_seldom(monkeyp
     assert [seldom.filter(record) for record in (lost, lost, other, lost)] == [True, False, True, False]
     monkeypatch.setattr("libs.service.logging.REPEAT_INTERVAL_S", 0.0)
     assert seldom.filter(lost)
+
+
+def test_a_broker_whose_coordinator_is_not_there_yet_is_no_error_and_everything_else_stays_one() -> None:
+    def level_of(logger: str, words: object) -> str:
+        record = logging.LogRecord(logger, logging.ERROR, "", 0, "Group Coordinator Request failed: %s", (words,), None)
+        assert soften(record)
+        return record.levelname
+
+    passing = GroupCoordinatorNotAvailableError()
+    assert level_of("aiokafka.consumer.group_coordinator", passing) == "WARNING"
+    assert level_of("aiokafka.consumer.group_coordinator", GroupAuthorizationFailedError()) == "ERROR"
+    assert level_of("baton.roles", passing) == "ERROR"
