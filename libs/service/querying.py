@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
@@ -18,6 +18,8 @@ from libs.service.errors import Fault, WrongShape
 from libs.service.running import Doors
 
 TOKEN_WAIT_S = 2.0
+AS_OF_AHEAD_MAX = timedelta(minutes=1)
+"""By how much the asker's clock may be ahead of ours."""
 _HELD = Cure("ask for a value that this column can hold", "请使用该列能容纳的值")
 R = TypeVar("R")
 
@@ -96,7 +98,19 @@ class Reading:
             await self._doors.projector.wait(self._after, TOKEN_WAIT_S)
         if self.as_of is not None:
             self._moment = await self._doors.reader.moment(self.as_of)
+            require_come(self.as_of, self._doors.now(), final=self._moment.final)
         self._settled = True
+
+
+def require_come(as_of: datetime, now: datetime, *, final: bool) -> None:
+    """Raise WrongShape for an instant that is still to come, unless something beyond it is on record already."""
+    if not final and as_of > now + AS_OF_AHEAD_MAX:
+        here = now.isoformat(timespec="seconds")
+        cure = Cure(
+            f"choose an instant that has come; the domain clock's now is {here}",
+            f"请选择已到的时刻；领域时钟现为 {here}",
+        )
+        raise WrongShape([Fault("query.as_of", *cure, as_of.isoformat())])
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from libs.service import problems
 from libs.service.auth import Identity
 from libs.service.doors import Doors, Instant, Page, Read, doors_of, identity_of, roles
 from libs.service.errors import Fault, WrongShape, shorten
+from libs.service.querying import require_come
 from libs.service.rows import AsRow
 from services.audit.domain.history import Asked, Breach, History, LegTold, Told, tell
 from services.audit.views.cases import CASES, CaseRow
@@ -128,7 +129,9 @@ async def _is_final(doors: Doors, as_of: datetime | None) -> bool:
     await doors.projector.wait(max((mark.position for mark in marks), default=0), LEDGER_WAIT_S)
     if as_of is None:
         return False
-    return all(mark.at is not None and mark.at >= as_of and not mark.parked for mark in marks)
+    final = all(mark.at is not None and mark.at >= as_of and not mark.parked for mark in marks)
+    require_come(as_of, doors.now(), final=final)
+    return final
 
 
 async def _case(doors: Doors, tenant: str, case: str, source: str | None) -> tuple[UUID, CaseRow | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -206,6 +206,9 @@ async def test_what_is_unknown_unreadable_or_not_allowed_is_a_clear_problem(audi
     unknown = (await _history(audit, source="other")).json()
     assert unknown["detail"] == "nobody told of a case 'STORY1' of source 'other'; look it up in /v1/cases"
     assert unknown["detail_zh"] == "没有来源 'other' 的工单 'STORY1' 的记录，请在 /v1/cases 中查找"
+    ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    (fault,) = (await _history(audit, as_of=ahead)).json()["faults"]
+    assert (fault["field"], fault["value"]) == ("query.as_of", ahead)
     for query in ({"as_of": "yesterday"}, {"as_of": "2026-03-02T11:00:00"}, {"limit": "0"}, {"cursor": "x"}):
         assert (await _history(audit, **query)).status_code == 422
 

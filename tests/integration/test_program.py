@@ -19,6 +19,7 @@ import pytest
 from infra.local.databases import Database
 from libs.events.entries import new_id
 from libs.service.bodies import BODY_BYTES_MAX
+from libs.service.querying import AS_OF_AHEAD_MAX
 from tests.integration.running import PROJECT, WITHIN_S, Program
 
 pytestmark = pytest.mark.platform
@@ -49,8 +50,11 @@ async def test_one_reads_ones_own_writes_and_how_it_stood_before(served: Program
         assert now.json()["row"]["to"] == "bob"
         before = (await client.get(f"/v1/errands/{errand}", params={"as_of": between})).json()
         assert (before["row"]["to"], before["final"]) == ("ann", True)
-        ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-        assert (await client.get(f"/v1/errands/{errand}", params={"as_of": ahead})).json()["final"] is False
+        soon, ahead = ((datetime.now(UTC) + wait).isoformat() for wait in (AS_OF_AHEAD_MAX / 2, timedelta(days=1)))
+        assert (await client.get(f"/v1/errands/{errand}", params={"as_of": soon})).json()["final"] is False
+        future = await client.get(f"/v1/errands/{errand}", params={"as_of": ahead})
+        assert (future.status_code, future.json()["faults"][0]["field"]) == (422, "query.as_of")
+        assert "domain clock's now is" in future.json()["faults"][0]["cure"]
         stale = await client.post(
             f"/v1/errands/{errand}/pass-on", json={"to": "eve"}, headers={"If-Match": given.headers["etag"]}
         )
