@@ -153,7 +153,7 @@ class Courier:
         if due.row.attempt > ATTEMPTS_MAX:
             self._set_aside(due, f"attempt {due.row.attempt} is one too many; its service must end it")
             return
-        began_s, attempt_id, cause = time.monotonic(), new_id(), await self._journal.entry(due.since)
+        began_s, attempt_id, cause = machine_s(), new_id(), await self._journal.entry(due.since)
         with following(_tracer, f"send {due.effect.name}", cause.traceparent):
             deadline = await self._machine_now() + timedelta(seconds=due.effect.deadline_s)
             answer = await self._start(due, due.effect.start(due.row, deadline), attempt_id, cause)
@@ -193,7 +193,7 @@ class Courier:
         if wanted is None:
             return effect.failed(due.row, NotSent("it is no longer wanted", final=True))
         row = wanted.row
-        left_s = end_s - time.monotonic()
+        left_s = end_s - machine_s()
         if left_s <= 0:
             return effect.failed(row, NotSent("there was no time left to send it before the deadline"))
         try:
@@ -274,9 +274,14 @@ async def _patiently(ask: Callable[[], Awaitable[T]], end_s: float) -> T:
         try:
             return await ask()
         except _AWAY:
-            if time.monotonic() > end_s:
+            if machine_s() > end_s:
                 raise
             await asyncio.sleep(RECORD_RETRY_S)
+
+
+def machine_s() -> float:
+    """Seconds that go on while the machine sleeps, as those of the deadline on record do; time.monotonic() stands."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _mark(delivery: Delivery) -> Mark:

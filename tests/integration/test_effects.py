@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +16,7 @@ import pytest
 
 from infra.local.databases import Database
 from infra.local.rest import unrest
+from libs.events import courier as courier_module
 from libs.events import rebuilding
 from libs.events.appends import Heard
 from libs.events.courier import SENDING_SHARE
@@ -196,6 +198,36 @@ async def test_nobody_at_the_address_is_a_failure_and_no_answer_in_time_is_unkno
         nowhere = await written(running, "ok")
         async with sending(courier):
             assert (await until_state(running, nowhere, "returned")).said.startswith("nobody answers")
+
+
+async def test_an_attempt_over_which_the_machine_fell_asleep_is_not_sent_after_its_deadline(
+    database: Database, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = postcards(sink.url, deadline_s=DEADLINE_S)
+    async with posted(database, service) as (running, courier), running.working():
+        entry = running.journal.entry
+
+        async def asleep(position: int) -> Entry:
+            """The attempt is on record; before it is read again the machine sleeps."""
+            found = await entry(position)
+            if found.type.endswith("Taken"):
+                monkeypatch.setattr(courier_module, "machine_s", lambda: time.monotonic() + DEADLINE_S)
+            return found
+
+        monkeypatch.setattr(courier_module, "machine_s", time.monotonic)
+        monkeypatch.setattr(running.journal, "entry", asleep)
+        postcard = await written(running, "ok")
+        await until_state(running, postcard, "waiting")
+        await courier.step()
+
+        async def ended() -> bool:
+            return len(await facts(running, service, postcard)) == 3
+
+        await until(ended, "what came of the attempt is on record")
+        _, _, (_, outcome) = await facts(running, service, postcard)
+    assert isinstance(outcome, PostcardReturned)
+    assert "no time left" in outcome.reason
+    assert await sink.received() == []
 
 
 async def test_a_postcard_recalled_after_its_attempt_began_is_not_sent(database: Database, sink: Sink) -> None:
