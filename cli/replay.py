@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,12 +15,23 @@ from rich.table import Table
 
 from cli.clock import parse_instant
 from cli.platform import AsJson, running_platform
+from cli.wording import NOBODY, in_words, shown
 from infra.local import PlatformError
 from infra.local.doors import Visitor, open_doors
 
 AUDITOR = "baton-cli"
 PLAIN_COLUMNS = 160
 LATE = timedelta(minutes=1)
+HEADS = {
+    "when": "when ({zone})",
+    "recorded": "recorded",
+    "who": "who",
+    "what": "what",
+    "whom": "to whom, until when",
+    "why": "why",
+}
+LEGS = {"offered": "offered to", "holding": "held by", "unruled": "unruled:"}
+Told = dict[str, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,35 +63,72 @@ def replay(
         _show(told, shown_in)
 
 
-def _told(auditor: Visitor, path: str, asked: Mapping[str, str | None]) -> dict[str, Any]:
+def _told(auditor: Visitor, path: str, asked: Mapping[str, str | None]) -> Told:
     """The history with the entries of all its pages."""
-    told: dict[str, Any] = auditor.get("audit", path, **asked)
+    told: Told = auditor.get("audit", path, **asked)
     while told["next_cursor"] is not None:
         page = auditor.get("audit", path, **asked, cursor=told["next_cursor"])
         told = {**page, "entries": told["entries"] + page["entries"]}
     return told
 
 
-def _show(told: dict[str, Any], zone: ZoneInfo) -> None:
-    """`recorded` is shown where a fact came on record later than it occurred: an import, or a message that was late."""
+def _show(told: Told, zone: ZoneInfo) -> None:
+    Console(width=None if sys.stdout.isatty() else PLAIN_COLUMNS, highlight=False, markup=False).print(
+        table_of(told["entries"], zone)
+    )
+    for remark in remarks(told, zone):
+        print(remark)
 
-    def at(instant: str) -> datetime:
-        return datetime.fromisoformat(instant).astimezone(zone)
 
+def table_of(entries: Sequence[Told], zone: ZoneInfo) -> Table:
+    """A line for each entry; the column `recorded` only where something came on record late."""
+    lines = list(_lines(entries, zone))
+    late = any(line["recorded"] for line in lines)
+    fields = [field for field in HEADS if late or field != "recorded"]
     table = Table(box=None, pad_edge=False)
-    for column in ("when", "recorded", "who", "what", "why"):
-        table.add_column(column, overflow="fold")
-    for entry in told["entries"]:
-        who = entry["who"]["name"] or entry["who"]["actor"]
-        why = "; ".join(entry["why"]["reasons"].values()) or entry["why"]["cause_type"] or ""
-        occurred, recorded = at(entry["when"]["occurred_at"]), at(entry["when"]["recorded_at"])
-        late = f"{recorded:%Y-%m-%d %H:%M:%S}" if recorded - occurred >= LATE else ""
-        table.add_row(f"{occurred:%a %Y-%m-%d %H:%M:%S}", late, who, entry["what"]["type"], why)
-    Console(width=None if sys.stdout.isatty() else PLAIN_COLUMNS).print(table)
+    for field in fields:
+        table.add_column(HEADS[field].format(zone=zone.key), overflow="fold")
+    for line in lines:
+        table.add_row(*(line[field] for field in fields))
+    return table
+
+
+def _lines(entries: Sequence[Told], zone: ZoneInfo) -> Iterator[dict[str, str]]:
+    """`recorded` is told of an import, or a message that was late. What gives no reason itself follows from its cause,
+    and from that one's reasons.
+    """
+    reasons = {entry["id"]: "; ".join(entry["why"]["reasons"].values()) for entry in entries}
+    for entry in entries:
+        occurred, recorded = (_at(entry["when"][what], zone) for what in ("occurred_at", "recorded_at"))
+        cause = (entry["why"]["cause_type"], reasons.get(entry["why"]["cause"]))
+        yield {
+            "when": f"{occurred:%a %Y-%m-%d %H:%M:%S}",
+            "recorded": f"{recorded:%Y-%m-%d %H:%M:%S}" if recorded - occurred >= LATE else "",
+            "who": entry["who"]["name"] or entry["who"]["actor"],
+            "what": entry["what"]["type"],
+            "whom": in_words(entry["what"]["type"], entry["what"]["data"], occurred.date(), zone),
+            "why": reasons[entry["id"]] or ": ".join(filter(None, cause)),
+        }
+
+
+def remarks(told: Told, zone: ZoneInfo) -> Iterator[str]:
+    """What stands below the table: who had it when, breaches, whether it is final, how the case stands."""
+    for leg in told["legs"]:
+        start, end = _at(leg["start"], zone), _at(leg["end"], zone)
+        whose = f"{LEGS.get(leg['state'], leg['state'])} {leg['department'] or NOBODY}"
+        yield f"{shown(start)}–{shown(end, start.date())}  {whose:24} {leg['minutes']:>6g} min"
     for breach in told["breaches"]:
         stands = "withdrawn" if breach["withdrawn"] else "unconfirmed" if breach["unconfirmed"] else "stands"
-        print(f"breach of {breach['policy']} version {breach['policy_version']}, due {at(breach['due_at'])}: {stands}")
+        due = shown(_at(breach["due_at"], zone))
+        yield f"breach of {breach['policy']} version {breach['policy_version'] or NOBODY}, due {due}: {stands}"
     if told["as_of"] is not None:
         final = "final" if told["final"] else "provisional: something may still be on its way, ask again"
-        print(f"as of {at(told['as_of'])}, {final}")
-    print(f"{told['reference']} {told['state']}, holder {told['holder']}, legs in minutes {told['legs_minutes']}")
+        yield f"as of {_at(told['as_of'], zone)}, {final}"
+    if told["entries"]:
+        yield f"{told['reference'] or told['case_id']} {told['state']}, holder {told['holder'] or NOBODY}"
+    else:
+        yield "nothing of this case was on record then"
+
+
+def _at(instant: str, zone: ZoneInfo) -> datetime:
+    return datetime.fromisoformat(instant).astimezone(zone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from demo.stage import Stage, StoryFailed
 from demo.stories import complaint
-from demo.stories.complaint import LEGS_MINUTES, REFERENCE
+from demo.stories.complaint import LEG_HOLDERS, LEGS_MINUTES, REFERENCE
 from tests.integration.whole.verbs import Verbs
 
 pytestmark = pytest.mark.platform
@@ -71,7 +72,10 @@ def test_replay_tells_people_who_did_what_when_and_why(baton: Verbs, case: str) 
     assert "Mon 2026-11-02 12:25:00" in line
     assert "钱立" in line
     assert "the veneer was pressed in our plant" in line
-    assert str(LEGS_MINUTES) in told.out
+    assert "responsible: production; consulted:" in line
+    legs = re.findall(r"\d\d:\d\d–\d\d:\d\d  (offered to|held by|unruled:) (\S+) +(\d+) min", told.out)
+    assert [int(minutes) for _, _, minutes in legs] == LEGS_MINUTES
+    assert [None if who == "–" else who for _, who, _ in legs] == LEG_HOLDERS
 
 
 @pytest.mark.parametrize(
