@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -90,13 +91,18 @@ def import_source(
     progress, platform = Progress(), running_platform()
     with open_doors(platform) as doors:
         verdict = _import(doors, platform, source, progress)
-    shown = {"source": source, "ours": verdict.ours, "theirs": verdict.theirs}
+    told = _for_programs(verdict)
     if as_json:
-        print(json.dumps(shown))
+        print(json.dumps(told))
     else:
-        Console(highlight=False, markup=False).print(verdict_table([shown]))
+        Console(highlight=False, markup=False).print(verdict_table([told]))
+        if verdict.known:
+            print(f"{source} was imported before: {verdict.known} of what it sends was known, and changed nothing")
     if not verdict.equal:
-        raise PlatformError(f"{source}: our figures are not the source's")
+        raise PlatformError(
+            f"{differences(told)}. What could not be taken is in `baton parked list`; on an empty state (`baton demo`) "
+            "the figures are the source's"
+        )
 
 
 def publish(doors: Doors, progress: Progress) -> None:
@@ -136,8 +142,12 @@ def _empty_platform(progress: Progress, over: bool, port_base: int | None, trace
 
 
 def _import_all(doors: Doors, platform: Platform, progress: Progress) -> list[dict[str, Any]]:
-    found = [_import(doors, platform, source, progress) for source in SOURCES]
-    return [{"source": v.source, "ours": v.ours, "theirs": v.theirs, "equal": v.equal} for v in found]
+    return [_for_programs(_import(doors, platform, source, progress)) for source in SOURCES]
+
+
+def _for_programs(verdict: imports.Verdict) -> dict[str, Any]:
+    """The shape that `--json` promises."""
+    return {**asdict(verdict), "equal": verdict.equal}
 
 
 def _import(doors: Doors, platform: Platform, source: str, progress: Progress) -> imports.Verdict:
@@ -167,6 +177,16 @@ def verdict_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def differences(verdict: Mapping[str, Any]) -> str:
+    """Each figure that is not the source's, with both."""
+    differing = [
+        f"{figure} is {ours}, {theirs} at the source"
+        for figure, ours in verdict["ours"].items()
+        if ours != (theirs := verdict["theirs"].get(figure))
+    ]
+    return f"{verdict['source']}: {'; '.join(differing)}"
+
+
 def _print(platform: Platform, told: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
@@ -189,7 +209,7 @@ def _print(platform: Platform, told: dict[str, Any], as_json: bool) -> None:
 
 
 def refuse_differences(told: dict[str, Any]) -> None:
-    wrong = [v["source"] for v in told.get("verdicts", []) if not v["equal"]]
+    wrong = [differences(v) for v in told.get("verdicts", []) if not v["equal"]]
     wrong += [f"{r['service']}.{r['view']}" for r in told["rebuilt"] if not r["equal"]]
     if not told["rebuilt"]:
         raise PlatformError("nothing was rebuilt, so nothing is known to be equal")

@@ -22,11 +22,12 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Our figures beside the source's, by name."""
+    """Our figures beside the source's, by name. `known`: how much of what it sends an earlier import had brought."""
 
     source: str
     ours: dict[str, int]
     theirs: dict[str, int]
+    known: int
 
     @property
     def equal(self) -> bool:
@@ -69,24 +70,25 @@ def send_jira(doors: Doors, secret: str, advance: Advance) -> dict[str, int]:
 
 def import_boston(doors: Doors, progress: Progress) -> Verdict:
     """Boston's requests as cases, and how many were solved by the target that the city had set."""
-    _send_and_rest(doors, boston.SOURCE, boston.events(), progress)
-    cases, clocks = _cases(doors, boston.TEMPLATE), _clocks(doors, boston.SOURCE)
+    known = _send_and_rest(doors, boston.SOURCE, boston.events(), progress)
+    cases, clocks = _cases(doors, boston.TEMPLATE, boston.SOURCE), _clocks(doors, boston.SOURCE)
     closed = [case for case in cases if case["state"] == "closed"]
     judged = [clocks[case["case_id"]] for case in closed if case["case_id"] in clocks]
     ours = {
+        "requests": len(cases),
         "closed": len(closed),
         "judged": len(judged),
         "on_time": judged.count("met"),
         "late": judged.count("late"),
         "without_target": len(closed) - len(judged),
     }
-    return Verdict(boston.SOURCE, ours, boston.verdicts()._asdict())
+    return Verdict(boston.SOURCE, ours, boston.verdicts()._asdict(), known)
 
 
 def import_northwind(doors: Doors, progress: Progress) -> Verdict:
     """Northwind's orders as cases, and how many were delivered after the day on which they were required."""
-    _send_and_rest(doors, northwind.SOURCE, northwind.events(), progress)
-    cases, clocks = _cases(doors, "order"), _clocks(doors, northwind.SOURCE)
+    known = _send_and_rest(doors, northwind.SOURCE, northwind.events(), progress)
+    cases, clocks = _cases(doors, northwind.TEMPLATE, northwind.SOURCE), _clocks(doors, northwind.SOURCE)
     shipped = [case for case in cases if case["state"] == "closed"]
     ours = {
         "orders": len(cases),
@@ -94,37 +96,52 @@ def import_northwind(doors: Doors, progress: Progress) -> Verdict:
         "late": sum(clocks.get(case["case_id"]) == "late" for case in shipped),
         "open": len(cases) - len(shipped),
     }
-    return Verdict(northwind.SOURCE, ours, northwind.verdicts()._asdict())
+    return Verdict(northwind.SOURCE, ours, northwind.verdicts()._asdict(), known)
 
 
 def import_jira(doors: Doors, secret: str, progress: Progress) -> Verdict:
-    """Jira's bodies, posted twice: each is accepted once, and the issues that they name are the work items."""
+    """Jira's bodies, posted twice: each is accepted once, and the issues that they name are the work items.
+
+    Where work items of these hosts are there already, what is a duplicate at first was accepted by an earlier import.
+    """
+    before = _work_items(doors)
     with progress.step("jira: sending its webhooks") as advance:
         first = send_jira(doors, secret, advance)
     with progress.step("jira: sending them once more, as it does when it is not sure") as advance:
         again = send_jira(doors, secret, advance)
     with progress.step("jira: waiting until every service has taken them in") as advance:
         wait_rest(doors, advance=advance)
-    items = list(doors.as_("ops", OPERATOR).rows("gateway", "/v1/work-items"))
+    known = first["duplicate"] if before else 0
     ours = {
-        "accepted": first["accepted"] + again["accepted"],
-        "duplicate": first["duplicate"] + again["duplicate"],
-        "work_items": len(items),
+        "accepted": known + first["accepted"] + again["accepted"],
+        "duplicate": first["duplicate"] - known + again["duplicate"],
+        "work_items": len(_work_items(doors)),
     }
-    return Verdict("jira", ours, jira.verdicts()._asdict())
+    return Verdict("jira", ours, jira.verdicts()._asdict(), known)
 
 
-def _send_and_rest(doors: Doors, source: str, events: Sequence[CloudEvent], progress: Progress) -> None:
+def _send_and_rest(doors: Doors, source: str, events: Sequence[CloudEvent], progress: Progress) -> int:
+    """How many of the events were known before."""
     with progress.step(f"{source}: sending its events") as advance:
-        send_events(doors, source, events, advance)
+        counts = send_events(doors, source, events, advance)
     with progress.step(
         f"{source}: waiting until every service has heard, judged and folded them, in entries"
     ) as advance:
         wait_rest(doors, advance=advance)
+    return counts["duplicate"]
 
 
-def _cases(doors: Doors, template: str) -> list[Any]:
-    return list(doors.as_("ops", OPERATOR).rows("tasks", "/v1/cases", template=template, limit=200))
+def _cases(doors: Doors, template: str, source: str) -> list[Any]:
+    """Others may have brought cases of the same template."""
+    rows = doors.as_("ops", OPERATOR).rows("tasks", "/v1/cases", template=template, limit=200)
+    return [row for row in rows if row["source"] == source]
+
+
+def _work_items(doors: Doors) -> list[Any]:
+    """Those of the hosts that sent the shipped bodies; another Jira may send to this platform, too."""
+    hosts = {host for host, _ in jira.issues()}
+    rows = doors.as_("ops", OPERATOR).rows("gateway", "/v1/work-items")
+    return [row for row in rows if row["host"] in hosts]
 
 
 def _clocks(doors: Doors, timeline: str) -> dict[str, str]:

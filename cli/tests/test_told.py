@@ -159,7 +159,10 @@ REBUILT = {"service": "sla", "view": "clocks", "rows": 7}
 @pytest.mark.parametrize(
     ("told", "named"),
     [
-        ({"verdicts": [{**VERDICT, "equal": False}], "rebuilt": [{**REBUILT, "equal": True}]}, "jira"),
+        (
+            {"verdicts": [{**VERDICT, "equal": False}], "rebuilt": [{**REBUILT, "equal": True}]},
+            "jira: accepted is 54, 55 at the source",
+        ),
         ({"verdicts": [{**VERDICT, "equal": True}], "rebuilt": [{**REBUILT, "equal": False}]}, "sla.clocks"),
         ({"rebuilt": []}, "nothing"),
     ],

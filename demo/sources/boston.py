@@ -19,8 +19,9 @@ FORM_FIELDS = ("subject", "reason", "queue", "neighborhood", "source")
 
 
 class Verdicts(NamedTuple):
-    """What the source itself says of its closed requests. `judged`: those with a target."""
+    """What the source itself says of its requests. `judged`: the closed ones with a target."""
 
+    requests: int
     closed: int
     judged: int
     on_time: int
@@ -41,9 +42,11 @@ def events(file: Path = FILE) -> list[CloudEvent]:
 
 
 def verdicts(file: Path = FILE) -> Verdicts:
-    closed = [row for row in requests(file) if row["closed_dt"]]
+    rows = requests(file)
+    closed = [row for row in rows if row["closed_dt"]]
     judged = [row["ontime"] for row in closed if row["target_dt"]]
     return Verdicts(
+        requests=len(rows),
         closed=len(closed),
         judged=len(judged),
         on_time=judged.count("ONTIME"),

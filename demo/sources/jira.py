@@ -35,11 +35,15 @@ class Verdicts(NamedTuple):
     work_items: int
 
 
+def issues(folder: Path = FOLDER) -> set[tuple[str, str]]:
+    """The issues that the bodies name, by host and id."""
+    named = [json.loads(body.raw).get("issue") for body in bodies(folder)]
+    return {(urlsplit(issue["self"]).netloc, str(issue["id"])) for issue in named if issue}
+
+
 def verdicts(folder: Path = FOLDER) -> Verdicts:
-    found = bodies(folder)
-    issues = [json.loads(body.raw).get("issue") for body in found]
-    named = {(urlsplit(issue["self"]).netloc, str(issue["id"])) for issue in issues if issue}
-    return Verdicts(accepted=len(found), duplicate=len(found), work_items=len(named))
+    found = len(bodies(folder))
+    return Verdicts(accepted=found, duplicate=found, work_items=len(issues(folder)))
 
 
 def signature(raw: bytes, secret: str) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from demo.sources.cloudevent import DATA, CloudEvent, Dated, cloud_event, in_event_time
 
 SOURCE = "northwind"
+TEMPLATE = "order"
 FILE = DATA / "northwind" / "orders.csv"
 ZONE = "UTC"  # the file names none
 DETAILS = ("customer_id", "employee_id", "shipper", "freight", "ship_country")

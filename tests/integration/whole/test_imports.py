@@ -38,7 +38,14 @@ def test_jiras_webhooks_come_in_once(baton: Verbs, case: str) -> None:
 
 
 def test_bostons_requests_come_to_the_citys_own_verdicts(requests: dict[str, Any]) -> None:
-    assert requests == {"closed": 85, "judged": 77, "on_time": 72, "late": 5, "without_target": 8}
+    assert requests == {
+        "requests": 100,
+        "closed": 85,
+        "judged": 77,
+        "on_time": 72,
+        "late": 5,
+        "without_target": 8,
+    }
 
 
 async def test_a_request_is_breached_when_the_city_missed_its_target_closed_or_not_and_none_falsely(
@@ -48,6 +55,17 @@ async def test_a_request_is_breached_when_the_city_missed_its_target_closed_or_n
     clocks = clocks_of(stage, boston.SOURCE)
     assert sum(clock["breached_at"] is not None for clock in clocks) == missed == 17
     assert await withdrawn(platform_told, clocks) == 0
+
+
+@pytest.mark.parametrize(("source", "sent"), [("boston311", 186), ("jira", 55)])
+def test_an_import_once_more_finds_all_of_it_known_and_is_no_failure(
+    baton: Verbs, requests: dict[str, Any], source: str, sent: int
+) -> None:
+    told(baton, source)
+    again = baton("import", source)
+    assert again.code == 0, again.err
+    assert f"{source} was imported before: {sent} of what it sends was known" in again.out
+    assert "DIFFERS" not in again.out
 
 
 def test_an_import_wakes_nobody(stage: Stage, requests: dict[str, Any]) -> None:
