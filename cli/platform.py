@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.standing import COLUMNS, Standing, standing
-from infra.local import Platform, PlatformError, state_dir, supervisor, upkeep
+from infra.local import Platform, PlatformError, ports, state_dir, supervisor, upkeep
 from infra.local.parts import Part
 from infra.local.platform import REAL_CLOCK, Wishes, project_root
 from infra.local.progress import Progress
@@ -67,8 +67,11 @@ def down() -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """What runs where, and whether it is ready. 各部分的地址与状态。"""
-    _show(standing(Platform.at(state_dir())), as_json)
+    """What runs where, and whether it is ready; exit 1 when something is not. 各部分的地址与状态。"""
+    found = standing(known_platform())
+    _show(found, as_json)
+    if not found.ready:
+        raise typer.Exit(1)
 
 
 def logs(
@@ -117,9 +120,17 @@ def stop(part: Annotated[str, typer.Argument(help="a service, kafka or postgres"
         print(f"{part} {how} (process {was.pid}); it stays stopped until `baton start {part}`")
 
 
+def known_platform() -> Platform:
+    """This checkout's platform, once it has been up; who only reads must not make passwords for one that never was."""
+    state = state_dir()
+    if ports.remembered(state) is None:
+        raise PlatformError(f"there is no platform with state {state}: `baton up`, or name another in BATON_STATE")
+    return Platform.at(state)
+
+
 def running_platform() -> Platform:
     """This checkout's platform, when anything of it runs; another one may answer at its ports otherwise."""
-    platform = Platform.at(state_dir())
+    platform = known_platform()
     if not platform.running():
         raise PlatformError(
             f"nothing runs with state {platform.state}: `baton up` first, or name another in BATON_STATE"

@@ -48,14 +48,29 @@ class Standing:
             parked = "–" if part.parked is None else str(part.parked)
             yield part.name, part.address, str(part.pid or "–"), state, parked, str(part.restarts)
 
+    @property
+    def ready(self) -> bool:
+        """Whether everything with which the platform was started is there and serves."""
+        return all(part.ready for part in self.parts)
+
+    @property
+    def down(self) -> bool:
+        return not any(part.pid for part in self.parts)
+
     def remarks(self) -> Iterator[str]:
         """What stands below the table: why a part is not ready, what needs a person, what instant it is."""
         for part in self.parts:
             if part.why:
                 yield f"{part.name} is not ready: {part.why}"
+            elif part.pid is None and not self.down:
+                yield f"{part.name}: stopped by hand; `baton start {part.name}`"
             for what in part.attention:
                 yield f"{part.name} needs a person: {what}"
-        if self.supervisor_pid is None and any(part.pid for part in self.parts):
+            if part.parked:
+                yield f"{part.name}: {part.parked} set aside; `baton parked list`"
+        if self.down:
+            yield "nothing runs: `baton up`"
+        elif self.supervisor_pid is None:
             yield "nobody starts again what dies: `baton down`, then `baton up`"
         if self.clock is not None:
             yield f"domain clock: {self.clock}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,17 +88,65 @@ def test_nothing_that_is_told_to_programs_opens_a_database_as_its_owner(tmp_path
     assert state.databases["tasks"].owner_url not in told
 
 
-def test_a_platform_that_is_down_is_told_without_reasons(tmp_path: Path) -> None:
+def test_a_platform_that_is_down_says_how_to_bring_it_up_and_nothing_of_each_part(tmp_path: Path) -> None:
     found = standing.standing(Platform.at(tmp_path))
     assert {row[3:5] for row in found.rows()} == {("down", "–")}
-    assert list(found.remarks()) == []
+    assert list(found.remarks()) == ["nothing runs: `baton up`"]
+    assert not found.ready
 
 
-@pytest.mark.parametrize("verb", [("parked", "list"), ("clock", "show"), ("replay", "--case", "STORY1"), ("rebuild",)])
+def test_what_was_stopped_by_hand_or_has_set_something_aside_is_told_with_what_to_do(tmp_path: Path) -> None:
+    parts = (
+        standing.PartStanding("goals", "", None, ready=False, restarts=0),
+        standing.PartStanding("tasks", "", 7, ready=True, restarts=0, parked=1),
+        standing.PartStanding("sla", "", 8, ready=True, restarts=0, parked=0),
+        standing.PartStanding("notify", "", None, ready=False, restarts=3, why="it has died; `baton logs notify`"),
+    )
+    found = standing.Standing(Platform.at(tmp_path), parts, supervisor_pid=9, clock=None)
+    assert list(found.remarks()) == [
+        "goals: stopped by hand; `baton start goals`",
+        "tasks: 1 set aside; `baton parked list`",
+        "notify is not ready: it has died; `baton logs notify`",
+    ]
+    assert not found.ready
+
+
+def test_status_of_a_platform_with_a_part_that_is_not_ready_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATON_STATE", str(tmp_path))
+    (tmp_path / "ports.json").write_text('{"base": 17400}')
+    for arguments in (["status"], ["status", "--json"]):
+        assert CliRunner().invoke(app, arguments).exit_code == 1
+
+
+READING = [("status",), ("parked", "list"), ("clock", "show"), ("replay", "--case", "STORY1"), ("rebuild",)]
+
+
+@pytest.mark.parametrize("verb", READING)
+def test_a_verb_that_only_reads_makes_nothing_where_there_is_no_platform_and_says_so(
+    verb: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATON_STATE", str(tmp_path / "x"))
+    refused = CliRunner().invoke(app, list(verb))
+    assert isinstance(refused.exception, PlatformError)
+    assert f"there is no platform with state {tmp_path / 'x'}: `baton up`" in str(refused.exception)
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_lies_in_the_state_is_for_its_user_alone(tmp_path: Path) -> None:
+    (tmp_path / "ports.json").write_text('{"base": 17400}')
+    Platform.at(tmp_path)._lay_out()
+    assert stat.S_IMODE((tmp_path / "ports.json").stat().st_mode) == 0o600
+    assert not tmp_path.stat().st_mode & 0o066, "nobody else reads or writes; root lets PostgreSQL pass"
+
+
+@pytest.mark.parametrize("verb", READING[1:])
 def test_a_verb_that_needs_a_platform_says_so_when_nothing_runs(
     verb: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BATON_STATE", str(tmp_path))  # another checkout's may answer at its ports
+    (tmp_path / "ports.json").write_text('{"base": 17400}')
     refused = CliRunner().invoke(app, list(verb))
     assert isinstance(refused.exception, PlatformError)
     assert f"nothing runs with state {tmp_path}: `baton up`" in str(refused.exception)

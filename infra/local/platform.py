@@ -164,6 +164,9 @@ class Platform:
         for name in ("run", "logs", "traces", "kafka"):
             (self.state / name).mkdir(exist_ok=True)
             (self.state / name).chmod(0o700)
+        for path in self.state.iterdir():
+            if path.is_file():
+                path.chmod(0o600)
 
     def _start_postgres(self) -> None:
         with self.progress.step("PostgreSQL: starting"):
