@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from cli.platform import AsJson, running_platform
+from cli.platform import AsJson, require_service, running_platform
 from infra.local import PlatformError
 from infra.local.doors import Doors, open_doors
 
@@ -36,6 +36,8 @@ def list_parked(
     """Everything that is set aside or waits behind it. 列出。"""
     with open_doors(running_platform()) as doors:
         ops = doors.as_("ops", "baton-cli")
+        if service is not None:
+            require_service(service, doors.urls)
         names = [name for name in doors.urls if service in (None, name)]
         found: list[dict[str, Any]] = [
             {"service": name, **row} for name in names for row in ops.rows(name, "/v1/parked")
@@ -49,11 +51,21 @@ def list_parked(
     for row in found:
         case = references.get(_subject(row), UNKNOWN)
         age = _age(datetime.now(UTC) - datetime.fromisoformat(row["parked_at"]))
+        kind = UNKNOWN if row["state"] == "waiting" else row["kind"]
         print(
-            f"{row['service']:10} {row['id']} {row['state']:8} {row['kind']:10} {age:>7} {case:12} "
-            f"{row['key']} {row['reason']}"
+            f"{row['service']:10} {row['id']} {row['state']:8} {kind:10} {age:>7} {case:12} "
+            f"{row['key']} {_why(row, found)}"
         )
     print(f"{len(found)} set aside")
+
+
+def _why(row: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
+    """Its reason; of what waits, behind which record of its key it does."""
+    if row["state"] != "waiting":
+        return str(row["reason"])
+    place = ("service", "topic", "partition", "key")
+    ahead = [o["id"] for o in found if o["state"] == "parked" and all(o[name] == row[name] for name in place)]
+    return f"waits behind {ahead[0] if ahead else 'an earlier record of its key'}"
 
 
 def _subject(row: Mapping[str, Any]) -> str:
@@ -124,9 +136,11 @@ def drop(service: PartName, parked: ParkedId, person: Person = "baton-cli", as_j
 
 def _act(service: str, parked: str, person: str, act: str, body: dict[str, Any], as_json: bool) -> None:
     with open_doors(running_platform()) as doors:
-        if service not in doors.urls:
-            raise PlatformError(f"there is no service {service!r}: choose one of {', '.join(doors.urls)}")
+        require_service(service, doors.urls)
         answer = doors.as_("ops", person).post(service, f"/v1/parked/{parked}/{act}", body)
-    print(json.dumps(answer, ensure_ascii=False) if as_json else f"{service}: {parked} is {answer['state']} now")
+    if as_json:
+        print(json.dumps(answer, ensure_ascii=False))
     if answer["state"] == "parked":
         raise PlatformError(f"{service}: {parked} is parked still: {answer['reason']}")
+    if not as_json:
+        print(f"{service}: {parked} is {answer['state']} now")

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -136,6 +137,12 @@ def running_platform() -> Platform:
             f"nothing runs with state {platform.state}: `baton up` first, or name another in BATON_STATE"
         )
     return platform
+
+
+def require_service(name: str, there: Iterable[str]) -> None:
+    """Raises PlatformError with those there are."""
+    if name not in there:
+        raise PlatformError(f"there is no service {name!r}: choose one of {', '.join(there)}")
 
 
 def restart(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.parked import PartName
-from cli.platform import AsJson, running_platform
+from cli.platform import AsJson, require_service, running_platform
 from cli.rebuild import declared
 from infra.local import Platform, PlatformError
 from libs.events.errors import Unavailable
@@ -28,8 +28,7 @@ def publish(
 ) -> None:
     """Send a service's facts to its topic again; who heard them already hears nothing new. 重新发布。"""
     platform = running_platform()
-    if service not in platform.databases:
-        raise PlatformError(f"there is no service {service!r}: choose one of {', '.join(platform.databases)}")
+    require_service(service, platform.databases)
     try:
         asyncio.run(_send_again(platform, service, sequence))
     except Unavailable as away:

@@ -6,13 +6,13 @@ import asyncio
 import importlib
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import msgspec
 import typer
 
-from cli.platform import AsJson, running_platform
+from cli.platform import AsJson, require_service, running_platform
 from infra.local import Platform, PlatformError
 from infra.local.progress import Advance
 from libs.events import rebuilding
@@ -37,22 +37,30 @@ def rebuild(
 ) -> None:
     """Fold every view anew from its journal, beside the live one. 由日志重建全部读模型并比对。"""
     platform = running_platform()
-    results = [
-        result
-        for name in platform.services
-        if service in (None, name)
-        for result in asyncio.run(_of_service(platform, name, view, check))
-    ]
+    if service is not None:
+        require_service(service, platform.services)
+    names = list(platform.services) if service is None else [service]
+    if view is not None:
+        _require_view(view, names)
+    results = [result for name in names for result in asyncio.run(_of_service(platform, name, view, check))]
     if as_json:
         print(json.dumps(msgspec.to_builtins(results), indent=2))
     else:
         for result in results:
             print(_line(result))
     if not results:
-        raise PlatformError(f"nothing was compared: no view matches service={service} view={view}")
+        raise PlatformError("nothing was compared: no service belongs to this platform")
     differing = [result for result in results if result.differing]
     if check and differing:
         raise PlatformError("; ".join(f"{r.service}.{r.view} differs at {', '.join(r.differing)}" for r in differing))
+
+
+def _require_view(view: str, services: Sequence[str]) -> None:
+    there = [found.name for name in services for found in declared(name).views]
+    if view not in there:
+        raise PlatformError(
+            f"there is no view {view!r} of {', '.join(services)}: choose one of {', '.join(sorted(set(there)))}"
+        )
 
 
 def check_everything(platform: Platform, advance: Advance) -> list[Rebuilt]:

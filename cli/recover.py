@@ -10,7 +10,7 @@ import typer
 from aiokafka.errors import KafkaError
 
 from cli.parked import PartName
-from cli.platform import AsJson, running_platform
+from cli.platform import AsJson, require_service, running_platform
 from cli.rebuild import declared
 from infra.local import PlatformError
 from libs.events.line import TRANSIENT
@@ -25,8 +25,7 @@ def register(app: typer.Typer) -> None:
 def recover(service: PartName, as_json: AsJson = False) -> None:
     """Take back from the topics what a service's restored journal lacks; the service is stopped. 由主题补全日志。"""
     platform = running_platform()
-    if service not in platform.databases:
-        raise PlatformError(f"there is no service {service!r}: choose one of {', '.join(platform.databases)}")
+    require_service(service, platform.databases)
     database, kafka = platform.databases[service], platform.kafka.bootstrap
     try:
         done = asyncio.run(

@@ -166,6 +166,15 @@ def test_the_case_of_a_parked_record_is_its_subject_or_in_its_key() -> None:
     assert parked._subject({"subject": None, "key": "WS-4"}) == ""
 
 
+def test_what_waits_is_told_with_the_record_that_it_waits_behind() -> None:
+    place = {"service": "gateway", "topic": "baton.inbound", "partition": 3, "key": "A"}
+    broken = {**place, "id": "1", "state": "parked", "reason": "no title"}
+    behind = {**place, "id": "2", "state": "waiting", "reason": ""}
+    assert parked._why(broken, [broken, behind]) == "no title"
+    assert parked._why(behind, [{**broken, "key": "B", "id": "0"}, broken, behind]) == "waits behind 1"
+    assert parked._why(behind, [behind]) == "waits behind an earlier record of its key"
+
+
 def test_figures_stand_beside_the_sources_own() -> None:
     table = verdict_table([{"source": "erp", "ours": {"late": 37, "on_time": 3}, "theirs": {"late": 37, "on_time": 4}}])
     lines = [" ".join(line.split()) for line in _printed(table)]

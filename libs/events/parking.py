@@ -64,6 +64,8 @@ _COUNT = (
     "select count(*) filter (where state = 'parked'), count(*) filter (where state = 'waiting') from journal.parked"
 )
 
+_CHINESE = {"retry": "重试", "drop": "放弃", State.RELEASED.value: "取回", State.DROPPED.value: "放弃"}
+
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 RetryReaction = Callable[[str, int], Awaitable[None]]
 
@@ -168,7 +170,7 @@ class Parking:
             if found is None:
                 raise _unknown(parked)
             if await database.execute(_ASK, parked, act, actor, mended) != "UPDATE 1":
-                raise _not_now(found["state"], found["act"])
+                raise _not_now(parked, found["state"], found["act"])
             if found["kind"] == Problem.REACTION:
                 await self._act_on_reaction(database, parked, act, actor)
             self.wake.set()
@@ -284,16 +286,24 @@ def _unknown(parked: UUID) -> NotFound:
     )
 
 
-def _not_now(state: str, act: str | None) -> Refusal:
+def _not_now(parked: UUID, state: str, act: str | None) -> Refusal:
     if act is not None:
-        return Refusal("parked-record-busy", f"{act} was asked for already", f"已有人要求 {act}")
+        return Refusal(
+            "parked-record-busy",
+            f"somebody has asked to {act} the record {parked} already; look again in a moment",
+            f"已有人要求{_CHINESE[act]}记录 {parked}，请稍后再看",
+        )
     if state == State.WAITING:
         return Refusal(
             "parked-record-waits",
-            "it waits behind an earlier record of its key; act on that one",
-            "它排在同一键的较早记录之后，请先处理那一条",
+            f"the record {parked} waits behind an earlier one of its key; act on that one",
+            f"记录 {parked} 排在同一键的较早记录之后，请先处理那一条",
         )
-    return Refusal("parked-record-ended", f"it has been {state}", f"它已处理（{state}）")
+    return Refusal(
+        "parked-record-ended",
+        f"the record {parked} was {state} before; nothing is left to do about it",
+        f"记录 {parked} 此前已{_CHINESE[state]}，无需再处理",
+    )
 
 
 @asynccontextmanager

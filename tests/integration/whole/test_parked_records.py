@@ -100,6 +100,12 @@ def test_an_unreadable_record_from_outside_is_mended_and_what_waited_follows_in_
 
     as_it_came = baton("parked", "retry", "gateway", poison["id"], "--person", "ops-1", "--json")
     assert json.loads(as_it_came.out)["state"] == "parked", "nothing about it has changed"
+    told = baton("parked", "retry", "gateway", poison["id"], "--person", "ops-1")
+    assert (told.code, told.out) == (1, ""), "said once, as the failure that it is"
+    assert f"{poison['id']} is parked still: " in told.err
+    _, first, second, _ = baton("parked", "list", "--service", "gateway").out.splitlines()
+    assert "data.reference" in first
+    assert second.endswith(f"HOLE waits behind {poison['id']}")
     refused = baton("parked", "retry", "gateway", behind["id"], "--person", "ops-1")
     assert refused.code == 1
     assert "409" in refused.err
@@ -124,6 +130,11 @@ def test_what_operators_did_is_on_record(platform_told: Platform, stage: Stage, 
     again = baton("parked", "drop", "gateway", poison["id"], "--person", "ops-7")
     assert again.code == 1
     assert "409" in again.err
+    assert f"the record {poison['id']} was dropped before" in again.err
+    assert f"记录 {poison['id']} 此前已放弃" in again.err
+    nobody = baton("parked", "list", "--service", "gateaway")
+    assert nobody.code == 1
+    assert "there is no service 'gateaway': choose one of" in nobody.err
 
 
 @pytest.fixture
