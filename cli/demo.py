@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +25,7 @@ from infra.local import Platform, PlatformError, state_dir
 from infra.local.doors import Doors, open_doors
 from infra.local.platform import Wishes
 from infra.local.progress import Progress
-from infra.local.rest import run_on, wait_rest
+from infra.local.rest import Positions, positions, run_on, wait_rest
 from infra.local.upkeep import bring_down, bring_up
 from libs.service import issuer
 
@@ -51,7 +52,11 @@ def demo(
     traces: Traces = False,
     as_json: AsJson = False,
 ) -> None:
-    """Play a story on an empty state through the public doors, check it, and leave the platform up. 演示。"""
+    """Play a story on an empty state through the public doors, check it, and leave the platform up. 演示。
+
+    The platform of an earlier demo is stopped first and erased, with everything that was recorded on it since.
+    此前演示的平台及其后记录的全部数据会被清除。
+    """
     if story not in STORIES:
         raise PlatformError(f"--story {story!r} is not told; choose one of {', '.join(STORIES)}")
     progress, began = Progress(), time.monotonic()
@@ -74,7 +79,7 @@ def demo(
                 {"service": r.service, "view": r.view, "rows": r.rows, "equal": not r.differing}
                 for r in check_everything(platform, advance)
             ]
-        wait_rest(doors)
+        (platform.state / MARK).write_text(str(_facts(wait_rest(doors))))
         run_on(doors)
     told["seconds"] = round(time.monotonic() - began, 1)
     _print(platform, told, as_json)
@@ -130,15 +135,33 @@ def _empty_platform(progress: Progress, over: bool, port_base: int | None, trace
             "play it elsewhere with BATON_STATE=<folder>, or lose that state with --over (make demo ARGS=--over)"
         )
     if last.postgres.data.exists():
-        progress.say(f"A demo begins on an empty state: what was recorded in {state} is forgotten")
+        progress.say(f"A demo begins on an empty state: {_forgotten(last, mark)}")
     if last.running():
         traces = traces or last.wishes.traces
         bring_down(state, progress)
     last.reset()
     wishes = Wishes(clock=f"held:{START.isoformat()}", traces=traces)
     brought = bring_up(state, wishes, progress, port_base=port_base)
-    mark.touch()
+    mark.touch(mode=0o600)
+    mark.write_text("")  # the number of facts comes at the end
     return brought.platform
+
+
+def _forgotten(last: Platform, mark: Path) -> str:
+    """What is thrown away, with numbers as far as all services answer and the last demo came to its end."""
+    then = mark.read_text() if mark.exists() else ""
+    try:
+        with open_doors(last) as doors:
+            now = _facts(positions(doors))
+    except PlatformError:
+        return f"what was recorded in {last.state} is forgotten"
+    since = f", {now - int(then)} of them recorded since the last demo" if then else ""
+    return f"{now} facts in {last.state} are forgotten{since}"
+
+
+def _facts(services: Mapping[str, Positions]) -> int:
+    """How many facts these services have decided."""
+    return sum(at["sequence"] for at in services.values())
 
 
 def _import_all(doors: Doors, platform: Platform, progress: Progress) -> list[dict[str, Any]]:

@@ -16,11 +16,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli import parked, platform, standing
+from cli import demo, parked, platform, standing
 from cli.clock import parse_instant
 from cli.demo import refuse_differences, verdict_table
 from cli.main import app
 from infra.local import Platform, PlatformError
+from infra.local.doors import Doors
 from infra.local.ports import HOST
 from infra.local.services import Service
 
@@ -173,6 +174,36 @@ def test_what_waits_is_told_with_the_record_that_it_waits_behind() -> None:
     assert parked._why(broken, [broken, behind]) == "no title"
     assert parked._why(behind, [{**broken, "key": "B", "id": "0"}, broken, behind]) == "waits behind 1"
     assert parked._why(behind, [behind]) == "waits behind an earlier record of its key"
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        ("2000", "2037 facts in {} are forgotten, 37 of them recorded since the last demo"),
+        ("", "2037 facts in {} are forgotten"),
+    ],
+)
+def test_a_demo_that_begins_anew_says_how_much_it_forgets(
+    mark: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "positions", lambda doors: {"tasks": {"sequence": 2000}, "sla": {"sequence": 37}})
+    (tmp_path / "demo").write_text(mark)
+    assert demo._forgotten(Platform.at(tmp_path), tmp_path / "demo") == said.format(tmp_path)
+
+
+def test_a_demo_that_begins_anew_where_nothing_answers_says_that_it_forgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(doors: Doors) -> Any:
+        raise PlatformError("tasks does not answer")
+
+    monkeypatch.setattr(demo, "positions", away)
+    assert demo._forgotten(Platform.at(tmp_path), tmp_path / "demo") == f"what was recorded in {tmp_path} is forgotten"
+
+
+def test_the_help_of_the_demo_says_that_it_erases() -> None:
+    helped = CliRunner().invoke(app, ["demo", "--help"], env={"COLUMNS": "200"})
+    assert "stopped first and erased" in helped.output
 
 
 def test_figures_stand_beside_the_sources_own() -> None:

@@ -100,15 +100,19 @@ def _until_the_conflict(stage: Stage) -> str:
     )
     form = {"product": "cabinet front, oak", "defect": "veneer blisters along the edge"}
     stage.person("svc-1").post("tasks", f"/v1/cases/{case}/form", {"form": form})
-    for number, time, who, reason, following in (
-        (1, "10:10", "prod-1", "raw material", "purchasing"),
-        (2, "10:50", "purch-1", "specification", "product"),
-        (3, "11:20", "pd-1", "not ours", None),
-    ):
-        stage.at(time, f"{who} rejects: “{reason}” · 拒收")
-        rejection = {"reason": reason} | ({"next_department": following} if following else {})
-        stage.person(who).post("tasks", f"/v1/cases/{case}/handoffs/{number}/rejection", rejection)
+    _reject(stage, case, 1, "10:10", "prod-1", "raw material", following="purchasing")
+    _reject(stage, case, 2, "10:50", "purch-1", "specification", following="product")
+    stage.at("11:16", "80 % of the two hours to answer are over: product, which is asked, is warned · 响应时限预警")
+    _reject(stage, case, 3, "11:20", "pd-1", "not ours")
     return case
+
+
+def _reject(
+    stage: Stage, case: str, number: int, time: str, who: str, reason: str, *, following: str | None = None
+) -> None:
+    stage.at(time, f"{who} rejects: “{reason}” · 拒收")
+    rejection = {"reason": reason} | ({"next_department": following} if following else {})
+    stage.person(who).post("tasks", f"/v1/cases/{case}/handoffs/{number}/rejection", rejection)
 
 
 def _expect_rung(stage: Stage, case: str, level: int, asked: list[str]) -> None:
