@@ -30,6 +30,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "SolutionGiven": ("by {department}: {solution}",),
     "CustomerTold": ("call back from {call_back_from:instant}",),
     "CallBackDone": ("{satisfied:satisfied|not satisfied}",),
+    "SourceCloseDeclined": (),
     "CaseClosed": (),
     # sla
     "ClockStarted": ("{step}", "due {due_at:instant}"),
