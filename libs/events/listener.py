@@ -40,11 +40,14 @@ _PAUSE = """
 update journal.subscriptions set listened_from = null, paused_at = journal.reached()
 where topic = any($1) and type <> all($2) and listened_from is not null
 """
+# Of a topic that was never read nothing was ever passed over.
 _BEGIN = """
 insert into journal.subscriptions as s (type, topic, since, listened_from)
-values ($1, $2, journal.reached() - make_interval(secs => $3), journal.reached())
+select $1, $2, journal.reached() - make_interval(secs => $3), case
+  when exists (select from journal.offsets o where o.topic = $2 and o.sequence > 0) then journal.reached()
+  else to_timestamp(0) end
 on conflict (type) do update set listened_from = excluded.listened_from, paused_at = null, since =
-  case when s.paused_at > excluded.listened_from - make_interval(days => $4) then s.since else excluded.since end
+  case when s.paused_at > journal.reached() - make_interval(days => $4) then s.since else excluded.since end
 """
 _READ_AGAIN = "update journal.offsets set next_offset = 0, epoch = 0 where topic = any($1)"
 

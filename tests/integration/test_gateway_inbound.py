@@ -179,6 +179,7 @@ async def test_the_same_id_with_other_content_is_parked_and_the_first_stands(top
     await topic.send_event(_event("1", "request.received", REQUEST | {"title": "another"}))
     (row,) = await topic.parked(1)
     assert row.kind == "altered"
+    await topic.has(STORY1="open")
     page = await topic.gateway.parts.reader.page(REQUESTS, tenant="main")
     assert [found.title for found in page.rows] == ["veneer blisters"]
 

@@ -116,7 +116,7 @@ async def test_the_same_key_with_another_payload_is_refused(journal: Journal) ->
 
 async def test_a_conflict_names_the_version_that_stands(journal: Journal) -> None:
     await journal.append(append(stream("a"), facts=2))
-    with pytest.raises(VersionConflict, match="is at version 2, not 1"):
+    with pytest.raises(VersionConflict, match="at version 2 by now, not 1"):
         await journal.append(append(stream("a"), 1))
 
 
