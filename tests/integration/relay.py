@@ -20,8 +20,7 @@ class Relay:
 async def relayed(host: str, port: int, own_port: int = 0) -> AsyncIterator[Relay]:
     """Reaches this server through `own_port` (0: any free one)."""
     relay = Relay()
-    pumps: set[asyncio.Task[None]] = set()
-    ends: list[asyncio.StreamWriter] = []
+    visits: set[asyncio.Task[None]] = set()
 
     async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(READ_BYTES_MAX):
@@ -32,20 +31,26 @@ async def relayed(host: str, port: int, own_port: int = 0) -> AsyncIterator[Rela
         await pump(source, sink)
         relay.hung_up.set()
 
-    async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection(host, port)
-        ends.extend((writer, to_server))
-        pumps.update(map(asyncio.ensure_future, (pump(reader, to_server), answers(from_server, writer))))
+    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            visits.add(task)  # also of who comes when all is about to end, as a driver does to cancel what it asked
+        ends = [writer]
+        try:
+            from_server, to_server = await asyncio.open_connection(host, port)
+            ends.append(to_server)
+            await asyncio.gather(pump(reader, to_server), answers(from_server, writer), return_exceptions=True)
+        finally:
+            for end in ends:
+                end.close()
+            await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
 
-    server = await asyncio.start_server(joined, "127.0.0.1", own_port)
+    server = await asyncio.start_server(visit, "127.0.0.1", own_port)
     relay.port = server.sockets[0].getsockname()[1]
     try:
         yield relay
     finally:
         server.close()
-        for task in pumps:
+        await asyncio.sleep(0)  # a visit that has just been accepted begins
+        for task in visits:
             task.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
-        for end in ends:
-            end.close()
-        await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
+        await asyncio.gather(*visits, return_exceptions=True)
