@@ -21,6 +21,7 @@ async def relayed(host: str, port: int, own_port: int = 0) -> AsyncIterator[Rela
     """Reaches this server through `own_port` (0: any free one)."""
     relay = Relay()
     visits: set[asyncio.Task[None]] = set()
+    over = False
 
     async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(READ_BYTES_MAX):
@@ -33,12 +34,13 @@ async def relayed(host: str, port: int, own_port: int = 0) -> AsyncIterator[Rela
 
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if task := asyncio.current_task():
-            visits.add(task)  # also of who comes when all is about to end, as a driver does to cancel what it asked
+            visits.add(task)
         ends = [writer]
         try:
-            from_server, to_server = await asyncio.open_connection(host, port)
-            ends.append(to_server)
-            await asyncio.gather(pump(reader, to_server), answers(from_server, writer), return_exceptions=True)
+            if not over:  # a driver comes at the very end, too, to cancel what it asked for
+                from_server, to_server = await asyncio.open_connection(host, port)
+                ends.append(to_server)
+                await asyncio.gather(pump(reader, to_server), answers(from_server, writer), return_exceptions=True)
         finally:
             for end in ends:
                 end.close()
@@ -50,7 +52,7 @@ async def relayed(host: str, port: int, own_port: int = 0) -> AsyncIterator[Rela
         yield relay
     finally:
         server.close()
-        await asyncio.sleep(0)  # a visit that has just been accepted begins
+        over = True
         for task in visits:
             task.cancel()
         await asyncio.gather(*visits, return_exceptions=True)
