@@ -22,7 +22,9 @@ from libs.events import listener
 from libs.events.appends import DATA_BYTES_MAX, Heard, HeardOutcome
 from libs.events.entries import Fact
 from libs.events.errors import Diverged
+from libs.events.judging import Judge, Raw, Verdict
 from libs.events.listener import Listener
+from libs.events.parked import Problem
 from libs.events.publisher import Publisher
 from libs.events.term import DRAFT_BYTES_MAX
 from tests.engines import Stores
@@ -80,6 +82,30 @@ async def test_large_records_are_heard_a_few_at_a_time(world: World, monkeypatch
     heard, decided = await hearer.heard(), await speaker.decided()
     for subject in subjects:
         assert told([e for e in heard if e.subject == subject]) == told([e for e in decided if e.subject == subject])
+
+
+async def test_a_record_over_which_judging_itself_breaks_is_parked_and_the_others_are_heard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaker = await world.speaker()
+    hearer = await world.hearer(speaker)
+    bad, good = uuid4(), uuid4()
+    while speaker.partition(good) == speaker.partition(bad):
+        good = uuid4()
+    judge = Judge.judge
+
+    def breaking(self: Judge, raw: Raw, *args: Any) -> Verdict:
+        if raw.key.endswith(str(bad)):
+            raise KeyError("a shape that nobody thought of")
+        return judge(self, raw, *args)
+
+    monkeypatch.setattr(Judge, "judge", breaking)
+    await speaker.say(bad, Said(1))
+    await speaker.say(good, Said(2))
+    async with running(speaker.publisher), running(hearer.listener):
+        await until(lambda: came(hearer, 1))
+        (parked,) = await hearer.parking.page()
+    assert (parked.kind, "a shape that nobody thought of" in parked.reason) == (Problem.UNREADABLE, True)
 
 
 async def test_facts_that_nobody_needs_are_passed_over_but_their_sequence_counts(world: World) -> None:
