@@ -98,10 +98,11 @@ def _forbidden(rule: str, asked: Asked, allowed: Iterable[str]) -> Forbidden:
     )
 
 
+OF_RESPONSIBLE = "responsible"
 RIGHTS: Mapping[str, Callable[[Case, TemplatePublished, Asked], None]] = {
     "opening-department": of_opening_department,
     "holder": of_holder,
     "receiver": of_receiver,
-    "responsible": responsible,
+    OF_RESPONSIBLE: responsible,
     "above-the-conflict": above_the_conflict,
 }

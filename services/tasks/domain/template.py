@@ -19,9 +19,10 @@ from services.tasks.domain.choices import (
     INTAKES,
     MOMENTS,
     ROUTING_RULES,
+    SOLUTION_GIVEN,
 )
 from services.tasks.domain.raci import DEPARTMENT_SEAT, SEATS, is_known_seat
-from services.tasks.domain.rights import RIGHTS
+from services.tasks.domain.rights import OF_RESPONSIBLE, RIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,14 @@ def _check(command: PublishTemplate) -> None:
         raise _refused("routing", "{}", f"is empty; give it a line, '{ANY_CATEGORY}' for every category", "不能为空")
     for step in command.steps:
         _check_step(step)
+    for act, right in command.who.items():
+        if right == OF_RESPONSIBLE and SOLUTION_GIVEN not in (step.ends for step in command.steps):
+            raise _refused(
+                f"who.{act}",
+                right,
+                f"means the R of the step that ends in {SOLUTION_GIVEN}; add that step",
+                f"指以 {SOLUTION_GIVEN} 结束的步骤的负责方（R），请补上该步骤",
+            )
 
 
 def _check_step(step: Step) -> None:

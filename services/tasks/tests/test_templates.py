@@ -69,6 +69,7 @@ def test_a_template_gets_a_new_version_only_when_something_changes() -> None:
         ({"who": {"complete-form": "by-magic"}}, "template-invalid", "by-magic"),
         ({"who": {"fly": "holder"}}, "template-invalid", "fly"),
         ({"who": {"complete-form": "holder"}}, "template-invalid", "offer-handoff"),
+        ({"steps": steps_with()}, "template-invalid", "who.give-solution=responsible"),
     ],
 )
 def test_a_template_that_breaks_a_rule_is_refused_and_the_line_is_named(
