@@ -225,6 +225,14 @@ class Hearer:
         noted = await every(self.journal.read, lambda entry: entry.position)
         return [entry for entry in noted if entry.sequence is None]
 
+    async def has(self, count: int) -> None:
+        """Waits until so many were heard."""
+
+        async def came() -> bool:
+            return len(await self.heard()) == count
+
+        await until(came)
+
     async def caught_up(self, speaker: Speaker, within_s: float = WITHIN_S) -> None:
         """Waits until everything that the speaker announced by now was heard."""
         head = await speaker.journal.head()

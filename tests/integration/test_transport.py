@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -18,9 +17,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from infra.local.databases import Database
-from libs.events import listener
 from libs.events.appends import DATA_BYTES_MAX, Heard, HeardOutcome
-from libs.events.entries import Fact
 from libs.events.errors import Diverged
 from libs.events.judging import Judge, Raw, Verdict
 from libs.events.listener import Listener
@@ -32,10 +29,8 @@ from tests.integration.speakers import (
     WITHIN_S,
     Hearer,
     Said,
-    Speaker,
     Whispered,
     World,
-    hearing_service,
     running,
     seeded,
     told,
@@ -103,7 +98,7 @@ async def test_a_record_over_which_judging_itself_breaks_is_parked_and_the_other
     await speaker.say(bad, Said(1))
     await speaker.say(good, Said(2))
     async with running(speaker.publisher), running(hearer.listener):
-        await until(lambda: came(hearer, 1))
+        await hearer.has(1)
         (parked,) = await hearer.parking.page()
     assert (parked.kind, "a shape that nobody thought of" in parked.reason) == (Problem.UNREADABLE, True)
 
@@ -431,96 +426,6 @@ async def test_a_topic_made_anew_is_read_from_its_start_and_changes_nothing(worl
         await speaker.say(uuid4(), Said(20))
         await hearer.caught_up(speaker)
     assert len(await hearer.heard()) == 21
-
-
-async def test_a_subscription_added_later_hears_what_is_past_as_backfilled(world: World) -> None:
-    speaker = await world.speaker()
-    hearer = await world.hearer(speaker)
-    subject = uuid4()
-    async with running(speaker.publisher):
-        async with running(hearer.listener):
-            await speaker.say(subject, Said(1), Whispered(2))
-            await hearer.caught_up(speaker)
-        service = hearing_service(hearer.service.name, [speaker.owner], (Said, Whispered))
-        more = Hearer(service, hearer.database, world.kafka, hearer.journal)
-        async with running(more.listener):
-            await more.caught_up(speaker)
-
-            async def both() -> bool:
-                return len(await more.heard()) == 2
-
-            await until(both)
-            await speaker.say(subject, Said(3), Whispered(4))
-            await more.caught_up(speaker)
-    heard = [(entry.type.partition(".")[2], entry.backfilled) for entry in await more.heard()]
-    assert heard == [("Said", False), ("Whispered", True), ("Said", False), ("Whispered", False)]
-
-
-async def test_what_an_older_process_passed_over_while_it_led_is_heard_as_if_it_had_not(world: World) -> None:
-    speaker = await world.speaker()
-    newer = await world.hearer(speaker, facts=(Said, Whispered))
-    older = another(newer, speaker, Said)
-    subject = uuid4()
-    async with running(speaker.publisher):
-        for number, process in enumerate((newer, older), start=1):
-            async with running(process.listener):
-                await speaker.say(subject, Whispered(number))
-                await process.caught_up(speaker)
-        assert await whispers(newer) == [(1, False)]
-        async with running(another(newer, speaker, Said, Whispered).listener):
-            await speaker.say(subject, Whispered(3))
-            await until(lambda: came(newer, 3))
-    assert await whispers(newer) == [(1, False), (2, False), (3, False)]
-
-
-async def test_a_type_that_nobody_listened_to_for_long_is_new(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "PAUSE_DAYS_MAX", 0)
-    speaker = await world.speaker()
-    newer = await world.hearer(speaker, facts=(Said, Whispered))
-    subject = uuid4()
-    async with running(speaker.publisher):
-        for number, process in enumerate((newer, another(newer, speaker, Said)), start=1):
-            async with running(process.listener):
-                await speaker.say(subject, Whispered(number))
-                await process.caught_up(speaker)
-        async with running(another(newer, speaker, Said, Whispered).listener):
-            await until(lambda: came(newer, 2))
-            await speaker.say(subject, Whispered(3))
-            await until(lambda: came(newer, 3))
-    assert await whispers(newer) == [(1, False), (2, True), (3, False)]
-
-
-async def test_an_owner_whose_clock_is_ahead_loses_nothing_when_another_type_of_its_is_listened_to(
-    world: World,
-) -> None:
-    speaker = await world.speaker()
-    before = await world.hearer(speaker)
-    after, subject = another(before, speaker, Said, Whispered), uuid4()
-    owner = await asyncpg.connect(speaker.database.owner_url)
-    await owner.execute("""update journal.clock set "offset" = interval '30 s'""")
-    await owner.close()
-    async with running(speaker.publisher):
-        async with running(before.listener):
-            await speaker.say(subject, Said(1), Whispered(2))
-            await before.caught_up(speaker)
-        async with running(after.listener):
-            await until(lambda: came(after, 2))
-    assert [parked.reason for parked in await after.parking.page()] == []
-
-
-def another(hearer: Hearer, speaker: Speaker, *facts: type[Fact]) -> Hearer:
-    """Another process of the same service, of a version that needs these facts."""
-    service = hearing_service(hearer.service.name, [speaker.owner], facts)
-    return Hearer(service, hearer.database, hearer.kafka, hearer.journal)
-
-
-async def came(hearer: Hearer, count: int) -> bool:
-    return len(await hearer.heard()) == count
-
-
-async def whispers(hearer: Hearer) -> list[tuple[int, bool]]:
-    """Number, and whether it was heard as backfilled."""
-    return [(json.loads(entry.data)["number"], entry.backfilled) for entry in await hearer.heard()]
 
 
 async def test_a_journal_restored_to_the_past_refuses_to_publish(
