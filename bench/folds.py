@@ -108,7 +108,7 @@ async def _parts(journal: Journal, whole_s: float) -> dict[str, float]:
         instants = [time.perf_counter()]
         page = await journal.read(position, BATCH_ENTRIES_MAX)
         instants.append(time.perf_counter())
-        batch, _ = decoder.sift(page)
+        batch = decoder.sift(page).decoded
         instants.append(time.perf_counter())
         work = [touch for entry, fact in batch for touch in touches(TASKS, lines, entry, fact)]
         for touch in work:

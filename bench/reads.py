@@ -13,6 +13,7 @@ from bench.events import SERVICE, appends, empty_database, facts, new_database
 from bench.measuring import Ground, Sample, SideFailed, run
 from bench.peers import message_db_database
 from infra.local.databases import Database
+from libs.events.ahead import Ahead
 from libs.events.entries import new_id
 from libs.events.journal import READ_ENTRIES_MAX, Journal
 
@@ -69,11 +70,12 @@ async def filled_database(ground: Ground, size: int) -> Database:
 
 
 async def ours(ground: Ground) -> Sample:
+    """As every replay reads: while one page is decoded, the next is on its way."""
     journal = await Journal.open(ground.made["ours"], service="bench")
-    language = SERVICE.language
+    language, pages = SERVICE.language, Ahead(journal.read, list, "position", READ_ENTRIES_MAX)
     began, position, count = time.perf_counter(), 0, 0
     try:
-        while page := await journal.read(position, READ_ENTRIES_MAX):
+        while page := await pages.page(position):
             for entry in page:
                 language.decode(entry.type, entry.schema_version, entry.data)
             position, count = page[-1].position, count + len(page)

@@ -44,6 +44,22 @@ class Decoded(NamedTuple):
     fact: Fact
 
 
+class Sifted(NamedTuple):
+    """Entries, and of those that were asked for: what can be read, and what was heard and cannot."""
+
+    entries: list[Entry]
+    decoded: list[Decoded]
+    unreadable: list[Unreadable]
+
+    def up_to(self, position: int) -> Sifted:
+        """As far as this position."""
+        return Sifted(
+            [entry for entry in self.entries if entry.position <= position],
+            [each for each in self.decoded if each.entry.position <= position],
+            [each for each in self.unreadable if each.entry.position <= position],
+        )
+
+
 class Decoder:
     """Decodes the entries with these facts (`Fact` itself: all of them); others are passed over."""
 
@@ -55,8 +71,8 @@ class Decoder:
     def decode(self, entry: Entry) -> Decoded:
         return Decoded(entry, self._fact(entry))
 
-    def sift(self, entries: Iterable[Entry]) -> tuple[list[Decoded], list[Unreadable]]:
-        """What can be read, and what was heard and cannot; an own entry that cannot raises Undecodable."""
+    def sift(self, entries: list[Entry]) -> Sifted:
+        """All that were asked for, decoded; an own entry that cannot be read raises Undecodable."""
         decoded: list[Decoded] = []
         unreadable: list[Unreadable] = []
         for entry in entries:
@@ -68,7 +84,7 @@ class Decoder:
                 if entry.sequence is not None:
                     raise
                 unreadable.append(Unreadable(entry, str(error)))
-        return decoded, unreadable
+        return Sifted(entries, decoded, unreadable)
 
     def _fact(self, entry: Entry) -> Fact:
         if self._all and not self._language.knows(entry.type):
@@ -101,7 +117,7 @@ class Projector:
         self._journal, self._pool, self._dsn = journal, pool, dsn
         self.tables = {view: table_of(service, view) for view in service.views}
         self._decoder = Decoder(service.language, folded(service.views))
-        self._pages = Ahead(journal.read, "position", BATCH_ENTRIES_MAX)
+        self._pages = Ahead(journal.read, self._decoder.sift, "position", BATCH_ENTRIES_MAX)
         self._moved = asyncio.Condition()
         self._lowest = Together(self._fetch_lowest)
         self._position = 0
@@ -164,25 +180,23 @@ class Projector:
             lowest = min(positions.values(), default=0)
             behind = [name for name, position in positions.items() if position == lowest]
             until = min((p for p in positions.values() if p > lowest), default=None)
-            entries = await self._pages.page(lowest)
-            full = self._pages.full(entries)
+            page = await self._pages.page(lowest)
             if until is not None:
-                entries = [entry for entry in entries if entry.position <= until]
-            if not entries or not behind:
+                page = page.up_to(until)
+            if not page.entries or not behind:
                 self.more = False
                 await self._announce(lowest)
                 self.unreadable = self.unreadable and await kept(self._pool)  # a rebuild may have mended it
                 return False
-            with _tracer.start_as_current_span("fold", attributes={"baton.entries": len(entries)}):
-                batch, unreadable = self._decoder.sift(entries)
-                last = entries[-1].position
+            last = page.entries[-1].position
+            with _tracer.start_as_current_span("fold", attributes={"baton.entries": len(page.entries)}):
                 async with connection.transaction():
                     await self._move(connection, behind, lowest, last)
                     for name in behind:
-                        await fold_batch(connection, names[name], batch)
-                    await keep(connection, behind, unreadable)
-        self._places, self.more = positions | dict.fromkeys(behind, last), full or until is not None
-        if unreadable:
+                        await fold_batch(connection, names[name], page.decoded)
+                    await keep(connection, behind, page.unreadable)
+        self._places, self.more = positions | dict.fromkeys(behind, last), self._pages.full or until is not None
+        if page.unreadable:
             self.unreadable = await kept(self._pool)
         await self._announce(last)
         return True

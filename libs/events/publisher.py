@@ -78,7 +78,7 @@ class Publisher:
         self._lost: str | None = None
         self._restarts = 0
         self._published = Published("", 0, {}, {})
-        self._pages = Ahead(journal.read_decided, "sequence", BATCH_RECORDS_MAX)
+        self._pages = Ahead(journal.read_decided, list, "sequence", BATCH_RECORDS_MAX)
         self._decided = 0
         self._announced: heads.Head | None = None
         self._described_at = float("-inf")
@@ -227,24 +227,23 @@ class Publisher:
 
         One batch is under way while the next one is made; that is sent once the former is stored as acknowledged.
         """
-        sequence, chain, full = self._published.sequence, self._published.sequences, False
+        sequence, chain = self._published.sequence, self._published.sequences
         under_way: asyncio.Task[None] | None = None
         try:
             for _ in range(BATCHES_MAX):
                 sending.lead.check()
                 entries = await self._pages.page(sequence)
-                full = self._pages.full(entries)
                 if entries:
                     batch = sending.prepare(entries, chain)
                     if under_way is not None:
                         await under_way
                     under_way = asyncio.create_task(self._send(sending, batch))
                     sequence, chain = batch.sequence, batch.chain
-                if not full:
+                if not self._pages.full:
                     break
             if under_way is not None:
                 await under_way
-            return full
+            return self._pages.full
         finally:
             if under_way is not None:
                 under_way.cancel()

@@ -120,7 +120,7 @@ class Reactor:
             self._done = position
             return False
         last = entries[-1].position
-        batch, unreadable = self._decoder.sift(entry for entry in entries if not entry.backfilled)
+        _, batch, unreadable = self._decoder.sift([entry for entry in entries if not entry.backfilled])
         for found in unreadable:
             await self._park(found)
         if batch:

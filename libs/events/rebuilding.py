@@ -103,15 +103,14 @@ async def _catch_up(
     Never past the live view, which may be far behind the journal: what it has not folded is not to be folded twice.
     """
     position, unreadable = 0, list[Unreadable]()
-    pages = Ahead(journal.read, "position", BATCH_ENTRIES_MAX)
+    pages = Ahead(journal.read, decoder.sift, "position", BATCH_ENTRIES_MAX)
     try:
         while position + BATCH_ENTRIES_MAX <= await _reached(connection, live):
-            entries = await pages.page(position)
-            batch, found = decoder.sift(entries)
+            page = await pages.page(position)
             async with connection.transaction():
                 await connection.execute(_PATIENT)
-                await fold_batch(connection, beside, batch)
-            position, unreadable = entries[-1].position, unreadable + found
+                await fold_batch(connection, beside, page.decoded)
+            position, unreadable = page.entries[-1].position, unreadable + page.unreadable
     finally:
         pages.stop()
     return position, unreadable
@@ -122,10 +121,9 @@ async def _fold_until(
 ) -> list[Unreadable]:
     unreadable: list[Unreadable] = []
     while position < until:
-        entries = await journal.read(position, min(BATCH_ENTRIES_MAX, until - position))
-        batch, found = decoder.sift(entries)
-        await fold_batch(connection, beside, batch)
-        position, unreadable = entries[-1].position, unreadable + found
+        page = decoder.sift(await journal.read(position, min(BATCH_ENTRIES_MAX, until - position)))
+        await fold_batch(connection, beside, page.decoded)
+        position, unreadable = page.entries[-1].position, unreadable + page.unreadable
     return unreadable
 
 
