@@ -35,6 +35,7 @@ from libs.events.parking import Parking
 from libs.events.publisher import Publisher
 from libs.events.sending import COMPRESSION, producing
 from libs.events.service import Service
+from libs.service.database import open_pool
 
 SIZE = 100_000
 PERFORMANCE_RECORDS = 3_000_000
@@ -134,7 +135,8 @@ async def heard(ground: Ground) -> Sample:
     database = await new_database(ground, "heard")
     journal = await Journal.open(database.url, service="hearer")
     service = Service("hearer", Contract("hearer", ()), hears=(CONTRACT,), views=SERVICE.views)
-    parking = Parking(service.contract, journal, dsn=database.url)
+    pool = await open_pool(database.url, service.name)
+    parking = Parking(service.contract, journal, pool)
     listener = Listener(service, journal, dsn=database.url, kafka=ground.kafka, parking=parking)
 
     async def reached() -> bool:
@@ -148,6 +150,7 @@ async def heard(ground: Ground) -> Sample:
     finally:
         work.cancel()
         await asyncio.wait([work])
+        pool.terminate()
         await journal.close()
 
 

@@ -21,9 +21,10 @@ from libs.events.errors import Undecodable
 from libs.events.journal import Journal
 from libs.events.judging import ANYTHING, Judge, Place, Raw, Subscription, Verdict
 from libs.events.parked import Problem
-from libs.events.parking import Database, Parking
+from libs.events.parking import Parking
 from libs.events.receiving import Receiver, ReceiverState
 from libs.events.service import Service
+from libs.events.tables import Session
 from libs.events.watermarks import SharedWatermarks
 
 ROLE = "listener"
@@ -98,7 +99,7 @@ class Hearing:
         self._language = service.language
         self._judge = Judge(self._language, {})
 
-    async def prepare(self, database: Database) -> None:
+    async def prepare(self, database: Session) -> None:
         self._judge = Judge(self._language, await subscribe(database, self._subscriptions(), self.topics))
 
     def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict:
@@ -141,7 +142,7 @@ class Hearing:
         return {type_: contract.topic for contract in self._service.hears for type_ in _said(contract) & needed}
 
 
-async def subscribe(database: Database, wanted: Mapping[str, str], topics: Sequence[str]) -> dict[str, Subscription]:
+async def subscribe(database: Session, wanted: Mapping[str, str], topics: Sequence[str]) -> dict[str, Subscription]:
     """The wanted types. Where listening to one begins, or begins again, its topic is read again from its start; a pause
     of up to PAUSE_DAYS_MAX, as of an older process that did not want it, is as if it had not been.
     """
@@ -155,7 +156,7 @@ async def subscribe(database: Database, wanted: Mapping[str, str], topics: Seque
         return await _listened(database, topics)
 
 
-async def _listened(database: Database, topics: Sequence[str]) -> dict[str, Subscription]:
+async def _listened(database: Session, topics: Sequence[str]) -> dict[str, Subscription]:
     records = await database.fetch(_LISTENED, topics)
     return {record["type"]: Subscription(record["since"], record["listened_from"]) for record in records}
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID, uuid5
 
 import asyncpg
@@ -24,7 +23,6 @@ from libs.events.contract import Contract
 from libs.events.entries import NAMESPACE, Entry, Fact, derived_id, is_tenant, stream_id
 from libs.events.errors import NotFound, Refusal, Unavailable
 from libs.events.journal import Journal
-from libs.events.leading import connect
 from libs.events.parked import (
     Headers,
     Parked,
@@ -36,6 +34,7 @@ from libs.events.parked import (
     headers_from,
     shortened,
 )
+from libs.events.tables import Session
 
 PAGE_ROWS_MAX = 200
 ANSWER_WITHIN_S = 10.0
@@ -66,7 +65,6 @@ _COUNT = (
 
 _CHINESE = {"retry": "重试", "drop": "放弃", State.RELEASED.value: "取回", State.DROPPED.value: "放弃"}
 
-Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 RetryReaction = Callable[[str, int], Awaitable[None]]
 
 
@@ -96,8 +94,8 @@ class Listed(msgspec.Struct, frozen=True):
 class Parking:
     """`retry_reaction(name, position)` runs a parked reaction again; set it once the reactor is there."""
 
-    def __init__(self, contract: Contract, journal: Journal, *, dsn: str) -> None:
-        self._contract, self._journal, self._dsn = contract, journal, dsn
+    def __init__(self, contract: Contract, journal: Journal, pool: asyncpg.Pool) -> None:
+        self._contract, self._journal, self._pool = contract, journal, pool
         self.retry_reaction: RetryReaction | None = None
         self.wake = asyncio.Event()
         """Set when something was asked here; a listener in this process need not wait for its next look."""
@@ -108,12 +106,12 @@ class Parking:
         """Parked records by age, those that wait behind them and, if asked for, those that have ended."""
         if not 1 <= limit <= PAGE_ROWS_MAX:
             raise ValueError(f"limit={limit}: 1 to {PAGE_ROWS_MAX} rows make a page")
-        async with _database(self._dsn) as database:
+        async with self._pool.acquire() as database:
             return [Listed(**found) for found in await database.fetch(_PAGE, after, ended, waiting, limit)]
 
     async def record(self, parked: UUID) -> Parked:
         """One record with its headers and its bytes."""
-        async with _database(self._dsn) as database:
+        async with self._pool.acquire() as database:
             rows = await fetch_rows(database, "id = $1", parked)
         if not rows:
             raise _unknown(parked)
@@ -121,7 +119,7 @@ class Parking:
 
     async def counts(self) -> tuple[int, int]:
         """(parked, waiting)."""
-        async with _database(self._dsn) as database:
+        async with self._pool.acquire() as database:
             parked, waiting = await database.fetchrow(_COUNT) or (0, 0)
         return parked, waiting
 
@@ -165,20 +163,20 @@ class Parking:
         return row.id
 
     async def _ask(self, parked: UUID, act: str, actor: str, mended: bytes | None) -> Listed:
-        async with _database(self._dsn) as database:
+        async with self._pool.acquire() as database:
             found = await database.fetchrow(_ONE, parked)
             if found is None:
                 raise _unknown(parked)
             if await database.execute(_ASK, parked, act, actor, mended) != "UPDATE 1":
                 raise _not_now(parked, found["state"], found["act"])
-            if found["kind"] == Problem.REACTION:
-                await self._act_on_reaction(database, parked, act, actor)
-            self.wake.set()
-            return await _answer(database, parked)
+        if found["kind"] == Problem.REACTION:
+            await self._act_on_reaction(parked, act, actor)
+        self.wake.set()
+        return await self._answer(parked)
 
-    async def _act_on_reaction(self, database: Database, parked: UUID, act: str, actor: str) -> None:
+    async def _act_on_reaction(self, parked: UUID, act: str, actor: str) -> None:
         """Reactions have no order to keep: they are run again here."""
-        (row,) = await fetch_rows(database, "id = $1", parked)
+        row = await self.record(parked)
         after = replace(row, state=State.DROPPED, ended_by=actor)
         if act == "retry":
             try:
@@ -193,6 +191,20 @@ class Parking:
             now = await self._journal.domain_now()
             decided = (Announcing(self._contract, row.key).ended(after, now, actor),)
         await self._journal.hear((), (), (after,), decided)
+
+    async def _answer(self, parked: UUID) -> Listed:
+        """The row once what was asked has been done."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                while True:
+                    found = await self._pool.fetchrow(_LISTED, parked)
+                    if found is not None and found["act"] is None:
+                        return Listed(**found)
+                    await asyncio.sleep(ANSWER_POLL_S)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"no listener has answered within {ANSWER_WITHIN_S} s; what was asked stands and will be done"
+            ) from error
 
 
 class Announcing:
@@ -251,7 +263,7 @@ class Announcing:
         )
 
 
-async def fetch_rows(database: Database, where: str, *arguments: Any) -> list[Parked]:
+async def fetch_rows(database: Session, where: str, *arguments: Any) -> list[Parked]:
     """Rows of journal.parked; `where` is written in this package, never by a caller from outside."""
     return [_parked(found) for found in await database.fetch(f"{_SELECT} where {where}", *arguments)]
 
@@ -261,21 +273,6 @@ def _parked(found: asyncpg.Record) -> Parked:
     headers: Headers = headers_from(msgspec.json.decode(fields.pop("headers"), type=list[tuple[str, str]]))
     kind, state = Problem(fields.pop("kind")), State(fields.pop("state"))
     return Parked(**fields, kind=kind, state=state, headers=headers)
-
-
-async def _answer(database: Database, parked: UUID) -> Listed:
-    """The row once what was asked has been done."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            while True:
-                found = await database.fetchrow(_LISTED, parked)
-                if found is not None and found["act"] is None:
-                    return Listed(**found)
-                await asyncio.sleep(ANSWER_POLL_S)
-    except TimeoutError as error:
-        raise Unavailable(
-            f"no listener has answered within {ANSWER_WITHIN_S} s; what was asked stands and will be done"
-        ) from error
 
 
 def _unknown(parked: UUID) -> NotFound:
@@ -304,13 +301,3 @@ def _not_now(parked: UUID, state: str, act: str | None) -> Refusal:
         f"the record {parked} was {state} before; nothing is left to do about it",
         f"记录 {parked} 此前已{_CHINESE[state]}，无需再处理",
     )
-
-
-@asynccontextmanager
-async def _database(dsn: str) -> AsyncIterator[Database]:
-    """Looked at seldom: a connection for each look."""
-    database = await connect(dsn, "parking")
-    try:
-        yield database
-    finally:
-        database.terminate()

@@ -77,7 +77,7 @@ def assemble(
     projector = Projector(service, journal, pool, dsn=dsn)
     looks = DatabaseLooks(projector, pool)
     handler = Handler(service, journal, looks)
-    parking = Parking(service.contract, journal, dsn=dsn)
+    parking = Parking(service.contract, journal, pool)
     reactor = Reactor(service, journal, projector, looks, handler, parking, pool, dsn=dsn)
     parking.retry_reaction = reactor.retry
     publisher = Publisher(service.contract, journal, dsn=dsn, kafka=kafka)

@@ -24,9 +24,11 @@ from libs.events.entries import Entry, Fact, derived_id, new_id, stream_id
 from libs.events.journal import READ_ENTRIES_MAX, Journal
 from libs.events.listener import Listener
 from libs.events.parking import Parking
+from libs.events.pools import Pool
 from libs.events.publisher import Publisher
 from libs.events.service import Service
 from libs.events.views import View, on
+from libs.service.database import open_pool
 
 WITHIN_S = 30.0
 
@@ -213,9 +215,10 @@ class Hearer:
     database: Database
     kafka: str
     journal: Journal
+    pool: Pool
 
     def __post_init__(self) -> None:
-        self.parking = Parking(self.service.contract, self.journal, dsn=self.database.url)
+        self.parking = Parking(self.service.contract, self.journal, self.pool)
         self.listener = self.new_listener()
 
     def new_listener(self) -> Listener:
@@ -250,6 +253,7 @@ class World:
     databases: Callable[[str], Awaitable[Database]]
     topics: Callable[..., Awaitable[list[str]]]
     journals: list[Journal] = field(default_factory=list)
+    pools: list[Pool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pen = Pen(self.kafka)
@@ -264,7 +268,12 @@ class World:
         name = f"h{uuid4().hex[:10]}"
         database = await self.databases("hearer")
         service = hearing_service(name, [speaker.owner for speaker in speakers], facts)
-        return Hearer(service, database, self.kafka, await self.journal(database, name))
+        return await self.ears(service, database, await self.journal(database, name))
+
+    async def ears(self, service: Service, database: Database, journal: Journal) -> Hearer:
+        pool = await open_pool(database.url, service.name)
+        self.pools.append(pool)
+        return Hearer(service, database, self.kafka, journal, pool)
 
     async def journal(self, database: Database, service: str) -> Journal:
         journal = await Journal.open(database.url, service=service)
@@ -275,6 +284,8 @@ class World:
         await self.pen.close()
         for journal in self.journals:
             await journal.close()
+        for pool in self.pools:
+            pool.terminate()
 
 
 def seeded() -> random.Random:

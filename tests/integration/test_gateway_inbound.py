@@ -88,7 +88,7 @@ async def _created(kafka: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def topic(database: Database, kafka: str, tmp_path: Path) -> AsyncIterator[Topic]:
     async with doors(database, SERVICE, router, tmp_path / "keys") as gateway, _created(kafka) as name:
-        parking = Parking(SERVICE.contract, gateway.parts.journal, dsn=database.url)
+        parking = Parking(SERVICE.contract, gateway.parts.journal, gateway.parts.pool)
         inbound = Inbound(
             SERVICE.contract,
             gateway.parts.journal,

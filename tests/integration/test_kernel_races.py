@@ -299,7 +299,7 @@ async def test_what_a_dead_process_began_on_a_parked_reaction_can_be_asked_again
     async with errands(database) as service:
         await service.ask(GiveErrand(errand=new_id(), to="ann"))
         (entry,) = await service.journal.read(0, 1)
-        parking = Parking(CONTRACT, service.journal, dsn=database.url)
+        parking = Parking(CONTRACT, service.journal, service.pool)
         await parking.park_reaction("thank", entry, "a rule says no")
         (row,) = await parking.page()
         await service.pool.execute("update journal.parked set act = 'retry', act_by = 'dead' where id = $1", row.id)

@@ -68,7 +68,7 @@ class Talker:
     async def restored(self, backup: Database) -> Talker:
         journal = await self.world.journal(backup, self.mouth.owner)
         mouth = replace(self.mouth, database=backup, journal=journal)
-        return replace(self, mouth=mouth, ears=Hearer(self.service, backup, self.world.kafka, journal))
+        return replace(self, mouth=mouth, ears=await self.world.ears(self.service, backup, journal))
 
     async def recover(self) -> Recovered:
         database = self.mouth.database
@@ -79,7 +79,7 @@ class Talker:
 async def talker(world: World) -> Talker:
     mouth, other = await world.speaker(), await world.speaker()
     service = replace(hearing_service(mouth.owner, [other.owner]), contract=mouth.contract)
-    return Talker(world, mouth, Hearer(service, mouth.database, world.kafka, mouth.journal), other)
+    return Talker(world, mouth, await world.ears(service, mouth.database, mouth.journal), other)
 
 
 async def test_it_has_the_same_facts_in_the_same_order_and_everybody_hears_what_is_new_once(

@@ -188,7 +188,7 @@ async def test_a_listener_whose_database_was_restored_hears_again_what_came_sinc
         hearer.listener = hearer.new_listener()
         async with running(hearer.listener):
             await hearer.caught_up(speaker)
-        restored = Hearer(hearer.service, backup, world.kafka, await world.journal(backup, hearer.service.name))
+        restored = await world.ears(hearer.service, backup, await world.journal(backup, hearer.service.name))
         async with running(restored.listener):
             await restored.caught_up(speaker)
     await _expect_all_heard(restored, speaker)

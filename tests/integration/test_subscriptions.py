@@ -88,7 +88,7 @@ async def test_an_owner_whose_clock_is_ahead_loses_nothing_when_another_type_of_
 def another(hearer: Hearer, speaker: Speaker, *facts: type[Fact]) -> Hearer:
     """Another process of the same service, of a version that needs these facts."""
     service = hearing_service(hearer.service.name, [speaker.owner], facts)
-    return Hearer(service, hearer.database, hearer.kafka, hearer.journal)
+    return Hearer(service, hearer.database, hearer.kafka, hearer.journal, hearer.pool)
 
 
 async def whispers(hearer: Hearer) -> list[tuple[int, bool]]:
