@@ -92,8 +92,8 @@ class Handler:
                     span.set_attribute("baton.attempt", attempt)
                     try:
                         return await self._once(handle, stream, digest, request)
-                    except VersionConflict:
-                        self._long.pop(stream, None)
+                    except VersionConflict as conflict:
+                        self._forget_beyond(stream, conflict.actual)
                         if attempt == ATTEMPTS_MAX or request.expected is not None:
                             raise
         raise AssertionError("the last attempt either returned or raised")
@@ -148,6 +148,12 @@ class Handler:
         self._long.move_to_end(stream)
         if len(self._long) > LONG_STREAMS_MAX:
             self._long.popitem(last=False)
+
+    def _forget_beyond(self, stream: UUID, version: int) -> None:
+        """A journal that went back, as a restored one does, does not have what is kept of it."""
+        kept = self._long.get(stream)
+        if kept is not None and kept.last is not None and kept.last.version > version:
+            del self._long[stream]
 
     async def _first_result(self, digest: bytes, stream: UUID, request: Request) -> Answer:
         """What the command got when it was accepted; raises CommandReused when it had another payload then."""

@@ -60,13 +60,21 @@ class Errands:
     timekeeper: Timekeeper
     parked: ParkedReactions
 
-    async def ask(self, command: Command, *, tenant: str = "main", command_id: UUID | None = None) -> Answer:
+    async def ask(
+        self,
+        command: Command,
+        *,
+        tenant: str = "main",
+        command_id: UUID | None = None,
+        expected: int | None = None,
+    ) -> Answer:
         request = Request(
             command=command,
             tenant=tenant,
             actor="ann",
             command_id=command_id or new_id(),
             at=(await self.clock.read()).now,
+            expected=expected,
         )
         return await self.handler.ask(request)
 

@@ -108,6 +108,10 @@ async def test_of_a_long_stream_only_what_is_new_is_loaded_and_it_has_no_end(
         assert (answer.version, loads[3:]) == (206, [(201, 4)])
         answer = await service.ask(again, command_id=first)
         assert (answer.known, answer.version, loads[4:]) == (True, 202, [(205, 1)])
+        with pytest.raises(VersionConflict):
+            await service.ask(PassOn(errand=errand, to="bob"), expected=205)
+        assert (await service.ask(PassOn(errand=errand, to="bob"))).version == 207
+        assert loads[5:] == [(205, 1), (206, 0)], "a conflict that says nothing against it made it forget the stream"
 
 
 async def test_what_is_kept_of_a_long_stream_is_forgotten_when_the_journal_does_not_have_it(
