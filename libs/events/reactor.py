@@ -18,7 +18,7 @@ import asyncpg
 from opentelemetry import trace
 
 from libs.events.entries import Entry, Fact, derived_id
-from libs.events.errors import Refusal, Unavailable, VersionConflict
+from libs.events.errors import CommandReused, Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal, is_full
 from libs.events.leading import leading
@@ -197,17 +197,19 @@ class Reactor:
             if len(commands) > COMMANDS_MAX:
                 raise ValueError(f"reaction {reaction.name} asks for {len(commands)} commands; at most {COMMANDS_MAX}")
             for number, command in enumerate(commands):
-                await self._handler.ask(
-                    Request(
-                        command=command,
-                        tenant=entry.tenant,
-                        actor=f"{self._service.name}/{reaction.name}",
-                        command_id=derived_id(entry.id, reaction.name, str(number)),
-                        at=entry.occurred_at,
-                        cause=entry,
-                        basis=basis,
-                    )
+                request = Request(
+                    command=command,
+                    tenant=entry.tenant,
+                    actor=f"{self._service.name}/{reaction.name}",
+                    command_id=derived_id(entry.id, reaction.name, str(number)),
+                    at=entry.occurred_at,
+                    cause=entry,
+                    basis=basis,
                 )
+                try:
+                    await self._handler.ask(request)
+                except CommandReused:  # by this very reaction, in a version that said it otherwise
+                    _log.warning("what reaction %s decided on %s before stands", reaction.name, entry.id)
 
 
 def _by_subject(batch: Iterable[Decoded]) -> list[list[Decoded]]:

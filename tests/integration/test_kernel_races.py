@@ -17,8 +17,9 @@ from msgspec import structs
 from infra.local.databases import Database
 from libs.events import projector, rebuilding
 from libs.events.contract import Contract
+from libs.events.deciding import Command
 from libs.events.desk import Desk, Draft, Partition
-from libs.events.entries import Entry, Fact, new_id
+from libs.events.entries import Entry, Fact, derived_id, new_id
 from libs.events.errors import NotYet
 from libs.events.fetching import Fetching
 from libs.events.handling import Handler, Request
@@ -293,6 +294,25 @@ async def test_a_look_for_nothing_finds_the_rows_that_have_nothing_and_no_other(
 class Promise(Fact, frozen=True):
     errand: UUID
     due_at: datetime | None
+
+
+async def test_what_an_older_version_of_a_reaction_decided_stands_and_the_rest_is_done(database: Database) -> None:
+    first, second = new_id(), new_id()
+
+    def tell(fact: ErrandDone, entry: Entry, look: Look) -> list[Command]:
+        return [GiveErrand(errand=first, to="as it is said now"), GiveErrand(errand=second, to="bob")]
+
+    async with errands(database, replace(SERVICE, reactions=(Reaction("tell", (ErrandDone,), tell),))) as service:
+        errand = new_id()
+        await service.ask(GiveErrand(errand=errand, to="ann"))
+        await service.ask(FinishErrand(errand=errand))
+        done = (await service.journal.read(0, 10))[-1]
+        before = GiveErrand(errand=first, to="as it was said then")
+        await service.ask(before, command_id=derived_id(done.id, "tell", "0"))
+        await service.settle()
+        assert service.parked.found == []
+        to = {row.errand: row.to for row in (await service.reader.page(ERRANDS, tenant="main")).rows}
+        assert to == {errand: "ann", first: "as it was said then", second: "bob"}
 
 
 async def test_what_a_dead_process_began_on_a_parked_reaction_can_be_asked_again(database: Database) -> None:
