@@ -43,7 +43,7 @@ BATCHES_MAX = 50
 DESCRIBE_EVERY_S = 5.0
 _log = logging.getLogger(__name__)
 
-_ASK_AGAIN = "update journal.published set resend_from = $1"
+_ASK_AGAIN = "update journal.published set resend_from = least(resend_from, $1)"
 _ASKED = "select resend_from from journal.published"
 _MARK = "select journal.note_divergence($1, $2)"
 _DONE = "update journal.published set resend_from = null where resend_from = $1"
@@ -98,7 +98,7 @@ class Publisher:
 
     def _stand_by(self) -> None:
         """Another process publishes: what was wrong here is no longer."""
-        self._problem = None
+        self._problem = self._lost = None
         self._looked.set()
 
     async def run(self) -> None:
@@ -118,6 +118,7 @@ class Publisher:
                 _log.warning("publisher of %s starts anew: %s", self._contract.owner, self._problem)
             finally:
                 self._leading = False
+                await self._tell_moved()
             if time.monotonic() - began > BACKOFF_S_MAX:
                 backoff_s = BACKOFF_S_MIN
             await asyncio.sleep(backoff_s)
@@ -162,7 +163,7 @@ class Publisher:
                         return
                     await asyncio.sleep(ASK_POLL_S)
         except TimeoutError as error:
-            raise Unavailable(f"not yet sent again within {ASK_WITHIN_S} s; it goes on: {self._problem}") from error
+            raise Unavailable(f"not yet all sent again within {ASK_WITHIN_S} s; it goes on by itself") from error
         finally:
             database.terminate()
 
@@ -254,6 +255,9 @@ class Publisher:
         await store(sending.database, after, sending.lead)
         self._published = after
         self._decided = max(self._decided, after.sequence)
+        await self._tell_moved()
+
+    async def _tell_moved(self) -> None:
         async with self._moved:
             self._moved.notify_all()
 
@@ -269,9 +273,8 @@ class Publisher:
             await self._announce(sending, head)
             await self._check_topic(sending)
             self._problem = None
-            async with self._moved:
-                self._told = asked
-                self._moved.notify_all()
+            self._told = asked
+            await self._tell_moved()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), heads.ANNOUNCE_EVERY_S_MIN)
             await self._rest(heads.ANNOUNCE_EVERY_S - heads.ANNOUNCE_EVERY_S_MIN, seen, self._hurry)
@@ -318,7 +321,9 @@ class Publisher:
         self._described_at = time.monotonic()
 
     async def _send_again(self, sending: Sending, sequence: int) -> None:
-        """From `sequence` to what is published, with the same links; only the topic's end moves."""
+        """From `sequence` to what is published by now, with the same links; only the topic's end moves. What is decided
+        meanwhile is published between two batches.
+        """
         until = self._published.sequence
         _log.warning("%s publishes again from sequence %d to %d", self._contract.owner, sequence, until)
         before = await chain_before(self._journal, min(sequence, until + 1), sending.described.partitions)
@@ -328,8 +333,11 @@ class Publisher:
                 running.sequence, min(BATCH_RECORDS_MAX, until - running.sequence)
             )
             running = await sending.send(sending.prepare(entries, running.sequences), running)
-        offsets = {**self._published.offsets, **running.offsets}
-        self._published = self._published._replace(offsets=offsets)
+            await self._publish(sending)
+        # Where something new was published meanwhile, its record shows how far that partition is, not the last one.
+        sequences = self._published.sequences
+        moved = {place: end for place, end in running.offsets.items() if sequences[place] <= until}
+        self._published = self._published._replace(offsets={**self._published.offsets, **moved})
         await store(sending.database, self._published, sending.lead)
         await sending.database.execute(_DONE, sequence)
         self._lost = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -17,12 +18,15 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from infra.local.databases import Database
+from libs.events import publisher
 from libs.events.appends import DATA_BYTES_MAX, Heard, HeardOutcome
 from libs.events.errors import Diverged
 from libs.events.judging import Judge, Raw, Verdict
 from libs.events.listener import Listener
 from libs.events.parked import Problem
+from libs.events.published import Published
 from libs.events.publisher import Publisher
+from libs.events.sending import Batch, Sending
 from libs.events.term import DRAFT_BYTES_MAX
 from tests.engines import Stores
 from tests.integration.speakers import (
@@ -304,6 +308,34 @@ async def test_a_lost_record_holds_its_partition_back_until_it_is_published_agai
         await hearer.caught_up(speaker)
     of_subject = [entry for entry in await hearer.heard() if entry.subject == subject]
     assert told(of_subject) == told([entry for entry in await speaker.decided() if entry.subject == subject])
+
+
+async def test_what_is_new_is_published_while_the_past_is_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "BATCH_RECORDS_MAX", 10)
+    speaker = await world.speaker()
+    subject, send, again = uuid4(), Sending.send, iter([True])
+
+    async def saying(self: Sending, batch: Batch, published: Published) -> Published:
+        after = await send(self, batch, published)
+        if batch.sequence == 10 and next(again, False):
+            await speaker.say(subject, Said(31))
+        return after
+
+    async with running(speaker.publisher):
+        for number in range(1, 31):
+            await speaker.say(subject, Said(number))
+        await speaker.published()
+        monkeypatch.setattr(Sending, "send", saying)
+        await speaker.publisher.publish_from(1)
+    numbers = [json.loads(record.value or b"")["number"] for record in await speaker.records()]
+    assert numbers == [*range(1, 31), *range(1, 11), 31, *range(11, 31)]
+    speaker.publisher = speaker.new_publisher()
+    async with running(speaker.publisher):
+        await speaker.say(subject, Said(32))
+        await speaker.published()
+        assert speaker.publisher.state().lost is None
 
 
 async def test_a_process_that_stands_by_knows_how_far_the_other_one_has_heard(world: World) -> None:
