@@ -69,7 +69,7 @@ async def test_what_was_acknowledged_is_on_disk_and_a_gone_client_holds_nothing(
         "synchronous_commit": "on",
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "2s",
-        "max_connections": "200",
+        "max_connections": "300",
         "tcp_user_timeout": "10000",  # told in milliseconds
     }
     assert {name: await connection.fetchval(f"show {name}") for name in wanted} == wanted
