@@ -34,7 +34,10 @@ def recover(service: PartName, as_json: AsJson = False) -> None:
     except NotRecoverable as refused:
         raise PlatformError(str(refused)) from refused
     except (KafkaError, *TRANSIENT) as away:
-        raise PlatformError(f"{service}: Kafka or PostgreSQL does not answer ({away!r}); nothing was written") from away
+        raise PlatformError(
+            f"{service}: Kafka or PostgreSQL does not answer ({away!r}); everything is taken back in one commit: ask"
+            " again, and should it have been made, that says that nothing is lacking"
+        ) from away
     if as_json:
         print(json.dumps(msgspec.to_builtins(done)))
     else:

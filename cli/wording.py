@@ -83,7 +83,7 @@ class _Words(Formatter):
     def part(self, part: str, said: Mapping[str, Any]) -> str:
         try:
             return self.vformat(part, (), said)
-        except (KeyError, TypeError, ValueError):  # of a version that says it otherwise, or not at all
+        except (KeyError, TypeError, ValueError, OverflowError):  # of a version that says it otherwise, or not at all
             return ""
 
     def format_field(self, value: Any, format_spec: str) -> str:
