@@ -94,7 +94,8 @@ class DeliveryTaken(BaseModel):
 class Reconciliation(BaseModel):
     """One page of an answer of the tracker, as it came. `origin`, `seen_at`: where and when it was read.
 
-    `asked`: ids of issues of `host` that the page must show; one that it lacks is gone there.
+    `asked`: ids of issues of `host` that the page must show; one that it lacks is gone there, so the page must be the
+    whole answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -232,7 +233,7 @@ async def _note_altered(doors: Doors, command: ReportWorkItem, identifier: str) 
 @router.post("/v1/reconciliations", dependencies=[roles("integration")])
 async def reconcile(body: Reconciliation, ask: AskSeveral) -> Reconciled:
     """Compare what Jira's search answers with what its deliveries said; where they differ, the answer holds."""
-    asked = jira_rest.Asked(body.origin, body.seen_at, body.host, body.asked)
+    asked = jira_rest.Asked(body.origin, body.seen_at, body.host or "", body.asked)
     return Reconciled(results=tuple([await _compared(c, ask) for c in jira_rest.read(body.answer, asked, ask.tenant)]))
 
 

@@ -155,6 +155,8 @@ async def test_what_is_no_page_is_refused_by_name_and_nothing_is_stored(gateway:
         (_page([issue] * (ISSUES_MAX + 1)), "body.answer.issues"),
         (_page([issue, undated]), "body.answer.issues.1.fields.updated"),
         ({**_page([], asked=["1"]), "host": None}, "body.host"),
+        (_page([issue], host="other.example", asked=["1"]), "body.answer.issues.0.self"),
+        ({**_page([], asked=["1"]), "answer": {"issues": [], "nextPageToken": "n"}}, "body.answer.nextPageToken"),
         ({**_page([issue]), "seen_at": "yesterday"}, "body.seen_at"),
         ({**_page([issue]), "seen_at": "1000-01-01T00:00:00Z"}, "body.seen_at"),
         (_page([], asked=["1"] * (ISSUES_MAX + 1)), "body.asked"),

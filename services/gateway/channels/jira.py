@@ -121,13 +121,13 @@ def _issue(body: dict[str, Any]) -> tuple[str | None, str]:
     """(the issue's id, the host that knows it by this id)."""
     if body.get("issue") is None:
         addresses = (value.get("self") for value in body.values() if isinstance(value, dict))
-        return None, next((host for address in addresses if (host := _host(address))), UNKNOWN_HOST)
+        return None, next((host for address in addresses if (host := host_of(address))), UNKNOWN_HOST)
     return named(body["issue"], "issue")
 
 
 def named(issue: Any, where: str) -> tuple[str, str]:
     """(an issue's id, the host that knows it by this id); raises WrongShape, naming the fields under `where`."""
-    item, host = _at(issue, "id"), _host(_at(issue, "self"))
+    item, host = _at(issue, "id"), host_of(_at(issue, "self"))
     known = _name(str(item)) if isinstance(item, str | int) and not isinstance(item, bool) else None
     faults = []
     if known is None:
@@ -148,7 +148,7 @@ def work_item_id(tenant: str, host: str, item: str) -> UUID:
     return entity_id(tenant, "work-item", f"{host}/{item}")
 
 
-def _host(address: Any) -> str | None:
+def host_of(address: Any) -> str | None:
     """Host and port of an address: two trackers on one machine are two."""
     if not isinstance(address, str):
         return None

@@ -39,10 +39,14 @@ def _deliver(gateway: MemoryService, raws: Iterable[bytes]) -> None:
 
 
 def _reconcile(
-    gateway: MemoryService, answer: dict[str, Any], seen_at: datetime = NOW, asked: Sequence[str] = ()
+    gateway: MemoryService,
+    answer: dict[str, Any],
+    seen_at: datetime = NOW,
+    asked: Sequence[str] = (),
+    host: str = HOST,
 ) -> Counter[str]:
     found: Counter[str] = Counter()
-    for command in jira_rest.read(answer, jira_rest.Asked("rest", seen_at, HOST, asked), "main"):
+    for command in jira_rest.read(answer, jira_rest.Asked("rest", seen_at, host, asked), "main"):
         try:
             found["repaired" if gateway.ask(command, by="jira-1", at=NOW) else "equal"] += 1
         except Refusal as refused:
@@ -295,7 +299,81 @@ def test_what_is_no_answer_is_named(answer: dict[str, Any], field: str) -> None:
 
 def test_who_asks_for_ids_says_of_which_host() -> None:
     with pytest.raises(WrongShape, match=r"body\.host"):
-        jira_rest.read({"issues": []}, jira_rest.Asked("rest", NOW, None, ["1"]), "main")
+        jira_rest.read({"issues": []}, jira_rest.Asked("rest", NOW, ids=["1"]), "main")
+
+
+@pytest.mark.parametrize("host", ["Jira.Example", "https://jira.example", "https://Jira.Example/rest/api/2/search"])
+def test_a_deletion_is_noticed_whichever_way_its_host_is_written(host: str) -> None:
+    tracker = Tracker(random.Random(7))
+    tracker.create()
+    gateway = MemoryService(SERVICE)
+    _deliver(gateway, tracker.sent)
+    assert _reconcile(gateway, {"issues": []}, asked=["1"], host=host) == {"repaired": 1}
+    assert _row(gateway).gone
+
+
+@pytest.mark.parametrize("host", ["https://", "/rest/api/2/search", "jira.example]["])
+def test_what_is_no_host_is_named(host: str) -> None:
+    with pytest.raises(WrongShape) as caught:
+        jira_rest.read({"issues": []}, jira_rest.Asked("rest", NOW, host, ["1"]), "main")
+    assert [(fault.field, fault.value) for fault in caught.value.faults] == [("body.host", host)]
+
+
+@pytest.mark.parametrize("asked", [["1"], ["404"]])
+def test_an_answer_of_another_host_than_was_asked_makes_nothing_gone_and_no_issue_a_second_time(
+    asked: list[str],
+) -> None:
+    tracker = Tracker(random.Random(7))
+    tracker.create()
+    answer = tracker.answer()
+    answer["issues"][0]["self"] = address = "https://api.atlassian.com/ex/jira/7-e/rest/api/3/issue/1"
+    with pytest.raises(WrongShape) as caught:
+        jira_rest.read(answer, jira_rest.Asked("rest", NOW, HOST, asked), "main")
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.value) == ("body.answer.issues.0.self", address)
+    assert HOST in fault.cure
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"startAt": 0, "total": 3},
+        {"startAt": 1, "total": 2},
+        {"startAt": 1},
+        {"isLast": False},
+        {"isLast": True, "nextPageToken": "CAEaAggD"},
+        {"nextPageToken": "CAEaAggD"},
+        {"total": "3"},
+    ],
+)
+def test_a_page_that_is_not_the_whole_answer_makes_nothing_gone(told: dict[str, Any]) -> None:
+    tracker = Tracker(random.Random(7))
+    tracker.create()
+    page = {"issues": tracker.answer()["issues"], **told}
+    with pytest.raises(WrongShape) as caught:
+        jira_rest.read(page, jira_rest.Asked("rest", NOW, HOST, ["1", "2"]), "main")
+    fields = [fault.field for fault in caught.value.faults]
+    assert fields
+    assert set(fields) <= {f"body.answer.{name}" for name in told}
+    (shown,) = jira_rest.read(page, jira_rest.Asked("rest", NOW, HOST, ["1"]), "main")
+    assert not shown.gone
+
+
+@pytest.mark.parametrize("told", [{}, {"isLast": True}, {"isLast": True, "nextPageToken": None}])
+def test_the_cloud_counts_nothing_and_says_which_page_is_the_last(told: dict[str, Any]) -> None:
+    tracker = Tracker(random.Random(7))
+    tracker.create()
+    tracker.create()
+    gateway = MemoryService(SERVICE)
+    _deliver(gateway, tracker.sent)
+    page = {"issues": tracker.answer()["issues"][:1], **told}
+    assert _reconcile(gateway, page, asked=["1", "2"]) == {"equal": 1, "repaired": 1}
+    assert (_row(gateway, "1").gone, _row(gateway, "2").gone) == (False, True)
+
+
+def test_who_asks_the_cloud_without_fields_is_told_to_ask_for_them() -> None:
+    with pytest.raises(WrongShape, match="fields=summary,status,assignee,updated"):
+        jira_rest.read({"issues": [{"id": "10000"}], "isLast": True}, jira_rest.Asked("rest", NOW), "main")
 
 
 def _utc(text: str) -> str:
