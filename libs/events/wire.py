@@ -268,13 +268,19 @@ def instant_text(instant: datetime) -> str:
     return utc.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def instant_of(text: str) -> datetime:
+    """An RFC 3339 instant (its letters large or small), in UTC; raises ValueError, OverflowError for anything else."""
+    said = text.upper()
+    instant = datetime.fromisoformat(said)
+    if instant.tzinfo is None or "T" not in said:
+        raise ValueError("no time of day, or no zone")
+    return instant.astimezone(UTC)
+
+
 def parse_instant(field: str, text: str) -> datetime:
     """An RFC 3339 instant, in UTC; raises Undecodable without a zone or a time of day."""
     try:
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is None or "T" not in text.upper():
-            raise ValueError("no time of day, or no zone")
-        return instant.astimezone(UTC)
+        return instant_of(text)
     except (ValueError, OverflowError) as error:
         raise Undecodable(field, shown(text), "an instant like 2024-05-06T07:08:09Z is expected") from error
 

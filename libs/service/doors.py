@@ -38,6 +38,7 @@ __all__ = [
     "Read",
     "Reading",
     "Shown",
+    "Written",
     "ask_as",
     "command_id",
     "doors_of",
@@ -90,7 +91,9 @@ def _written_out(instant: Any) -> Any:
     return instant
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc), BeforeValidator(_written_out)]
+Written = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+"""An instant with a zone, as it came."""
+Instant = Annotated[Written, AfterValidator(_in_utc)]
 """An instant with a zone, in UTC from here on."""
 
 _Key = Annotated[

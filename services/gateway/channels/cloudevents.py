@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from libs.events.wire import ForeignEvent
+from libs.events.wire import ForeignEvent, instant_of
 from libs.service.cures import INSTANT, OBJECT, Cure
 from libs.service.errors import ABSENT, Fault, NotJson, UnsupportedMedia, WrongShape
 from services.gateway.commands import YEARS
@@ -188,9 +188,9 @@ def _time(text: str | None, prefix: str) -> tuple[datetime | None, list[Fault]]:
     if text is None:
         return None, []
     try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is not None and at.year in YEARS:
-            return at.astimezone(UTC), []
+        at = instant_of(text)
+        if at.year in YEARS:
+            return at, []
     except (ValueError, OverflowError):
         pass  # answered below, with the cure
     return None, [Fault(f"{prefix}time", *INSTANT, text)]

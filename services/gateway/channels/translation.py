@@ -17,7 +17,9 @@ from libs.events.contracts.tasks import case_id
 from libs.events.deciding import Command
 from libs.events.entries import entity_id
 from libs.events.errors import Unfit
+from libs.events.wire import instant_of
 from libs.service.cures import Cure, faults_of
+from libs.service.doors import Written
 from libs.service.errors import Fault, WrongShape
 from libs.service.zones import known_zone
 from services.gateway.channels.cloudevents import InboundEvent
@@ -25,7 +27,6 @@ from services.gateway.commands import (
     AdvanceSource,
     CloseRequest,
     Form,
-    Instant,
     Name,
     ReceiveRequest,
     Text,
@@ -42,6 +43,7 @@ def _legible(text: str) -> str:
     return text
 
 
+Instant = Annotated[Written, AfterValidator(in_years)]
 Moment = Annotated[Name, AfterValidator(_legible)]
 Zone = Annotated[Name, AfterValidator(known_zone)]
 M = TypeVar("M", bound=BaseModel)
@@ -225,9 +227,7 @@ def moment(text: str, zone: tzinfo) -> datetime:
         if len(text) == DATE_CHARS:
             next_day = date.fromisoformat(text) + timedelta(days=1)
             return datetime.combine(next_day, time(), zone).astimezone(UTC) - timedelta(microseconds=1)
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is not None:
-            return at.astimezone(UTC)
+        return instant_of(text)
     except (ValueError, OverflowError):
         pass  # answered below, with the cure
     raise Unfit(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
 
+from libs.events import wire
 from libs.events.contracts.gateway import PRIORITIES
 from libs.events.contracts.tasks import case_id
 from libs.events.entries import entity_id
 from libs.events.testing import instant
 from libs.service.errors import WrongShape
+from services.gateway.channels import cloudevents
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.channels.translation import Priority, translate
 from services.gateway.commands import AdvanceSource, CloseRequest, ReceiveRequest
@@ -105,6 +108,25 @@ def test_a_watermark_is_about_its_source() -> None:
     inbound = translate(_event("baton.source.advanced.v1", {"up_to": "2026-03-02T00:00:00Z"}), "main")
     assert isinstance(inbound.command, AdvanceSource)
     assert inbound.subject == entity_id("main", "source", "crm")
+
+
+@pytest.mark.parametrize("wrong", [2026, 1793590200.5, "2026", "1793590200", "2026-11-02", "2026-11-02 03:30:00Z"])
+def test_a_year_a_day_or_a_number_in_an_event_is_no_instant_of_1970(wrong: object) -> None:
+    with pytest.raises(WrongShape, match=r"data\.target_at=.*must be an instant"):
+        translate(_event("baton.request.received.v1", {**REQUEST, "target_at": wrong}), "main")
+    with pytest.raises(WrongShape, match=r"data\.up_to=.*must be an instant"):
+        translate(_event("baton.source.advanced.v1", {"up_to": wrong}), "main")
+
+
+@pytest.mark.parametrize("text", ["2026-11-02T03:30:00Z", "2026-11-02t03:30:00z", "2026-11-02T11:30:00+08:00"])
+def test_an_instant_is_read_alike_wherever_an_event_has_one(text: str) -> None:
+    at = instant("2026-11-02T03:30:00+00:00")
+    advanced = translate(_event("baton.source.advanced.v1", {"up_to": text}), "main").command
+    assert isinstance(advanced, AdvanceSource)
+    shipped = translate(_event("baton.order.shipped.v1", {"order": "1", "shipped_on": text}), "main")
+    timed = {"specversion": "1.0", "id": "1", "source": "crm", "type": "t", "time": text, "data": {}}
+    of_http = cloudevents.read_structured(json.dumps(timed).encode())
+    assert (advanced.up_to, shipped.happened_at, of_http.time, wire.parse_instant("time", text)) == (at, at, at, at)
 
 
 @pytest.mark.parametrize("type_", ["baton.request.received.v2", "baton.request.vanished.v1", "com.example.other"])
