@@ -126,7 +126,7 @@ def _of_object(value: Any, where: str) -> InboundEvent:
         raise WrongShape([Fault(where, *OBJECT, value)])
     data = value.get("data", ABSENT)
     if "data_base64" in value:
-        data = _json(_base64(value["data_base64"], where))
+        data = _of_base64(value["data_base64"], f"{where}.data_base64")
     return _of_attributes(value, data, f"{where}.")
 
 
@@ -203,11 +203,11 @@ def _json(body: bytes) -> Any:
         raise NotJson(f"the body is not JSON in UTF-8: {error}") from error
 
 
-def _base64(value: Any, where: str) -> bytes:
+def _of_base64(value: Any, field: str) -> Any:
     try:
-        return base64.b64decode(value, validate=True)
-    except (TypeError, ValueError, binascii.Error) as error:
-        raise WrongShape([Fault(f"{where}.data_base64", *_BASE64, value)]) from error
+        return _json(base64.b64decode(value, validate=True))
+    except (TypeError, ValueError, binascii.Error, NotJson) as error:
+        raise WrongShape([Fault(field, *_BASE64, value)]) from error
 
 
 def _is_json(media: str) -> bool:

@@ -150,6 +150,16 @@ def test_a_bad_element_does_not_harm_its_neighbours_in_a_batch() -> None:
     assert bad.faults[0].field == "body.1"
 
 
+@pytest.mark.parametrize("data", ["nope", "%%", 7, "/w==", None])
+def test_an_element_whose_data_is_no_json_has_its_own_answer_and_its_neighbours_theirs(data: object) -> None:
+    encoded = base64.b64encode(data.encode()).decode() if data == "nope" else data
+    batch = [json.loads(_body()), {**json.loads(_body(data=None)), "data_base64": encoded}]
+    good, bad = cloudevents.read_batch(json.dumps(batch).encode())
+    assert good == AS_READ
+    assert isinstance(bad, WrongShape)
+    assert [(fault.field, fault.value) for fault in bad.faults] == [("body.1.data_base64", encoded)]
+
+
 def test_a_batch_is_bounded() -> None:
     with pytest.raises(WrongShape, match="at most 100"):
         cloudevents.read_batch(b"[" + b",".join([_body()] * 101) + b"]")
