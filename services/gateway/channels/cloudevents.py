@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +46,11 @@ _PRINTABLE = Cure(
     f"must be printable text of 1 to {ATTRIBUTE_CHARS_MAX} characters",
     f"必须是 1 至 {ATTRIBUTE_CHARS_MAX} 个可打印字符的文本",
 )
+_ONCE = Cure("came before in this request; send the header once", "此请求头重复出现，请只发送一次")
+_ENCODED = Cure("must be text in UTF-8, percent-encoded", "必须是 UTF-8 文本的百分号编码")
 _BASE64 = Cure("must be base64 of a JSON object", "必须是 JSON 对象的 base64 编码")
+_ESCAPED = re.compile(r"\\(.)")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 Mode = Literal["structured", "binary", "batched"]
 
@@ -97,12 +102,7 @@ def read_batch(body: bytes) -> list[InboundEvent | WrongShape]:
 
 def read_binary_http(headers: Mapping[str, str], body: bytes) -> InboundEvent:
     """One event whose attributes are ce-* headers (percent-encoded) and whose body is the data."""
-    found = {
-        name.lower().removeprefix(HTTP_PREFIX): unquote(value)
-        for name, value in headers.items()
-        if name.lower().startswith(HTTP_PREFIX)
-    }
-    return _of_attributes(found, _json(body), HTTP_PREFIX)
+    return _of_attributes(_headed(headers), _json(body), HTTP_PREFIX)
 
 
 def read_foreign(event: ForeignEvent) -> InboundEvent:
@@ -112,6 +112,27 @@ def read_foreign(event: ForeignEvent) -> InboundEvent:
     if event.time is not None:
         found["time"] = event.time.isoformat()
     return _of_attributes(found, _json(event.data), KAFKA_PREFIX)
+
+
+def _headed(headers: Mapping[str, str]) -> dict[str, str]:
+    """The attributes in ce-* headers. As the binding has it, double quotes are undone before the percent-encoding."""
+    found: dict[str, str] = {}
+    faults: list[Fault] = []
+    for header, value in headers.items():
+        name = header.lower()
+        if not name.startswith(HTTP_PREFIX):
+            continue
+        attribute = name.removeprefix(HTTP_PREFIX)
+        if attribute in found:
+            faults.append(Fault(name, *_ONCE, value))
+        quoted = _QUOTED.fullmatch(value)
+        try:
+            found[attribute] = unquote(_ESCAPED.sub(r"\1", quoted[1]) if quoted else value, errors="strict")
+        except UnicodeDecodeError:
+            faults.append(Fault(name, *_ENCODED, value))
+    if faults:
+        raise WrongShape(faults)
+    return found
 
 
 def _or_fault(element: Any, where: str) -> InboundEvent | WrongShape:

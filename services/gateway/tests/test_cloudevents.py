@@ -9,6 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from starlette.datastructures import Headers
 
 from libs.events import wire
 from libs.events.errors import Undecodable
@@ -58,6 +59,39 @@ def test_data_may_come_in_base64() -> None:
 def test_headers_of_the_binary_mode_are_percent_decoded() -> None:
     headers = {"ce-specversion": "1.0", "ce-id": "%E6%8A%95%E8%AF%89", "ce-source": "crm", "ce-type": "t"}
     assert cloudevents.read_binary_http(headers, b"{}").id == "投诉"
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [
+        ('"e-1"', "e-1"),
+        ('"%E6%8A%95 %22\\"x\\\\y"', '投 ""x\\y'),
+        ('e-"1"', 'e-"1"'),
+        ('"e-1', '"e-1'),
+        ('"e"-"1"', '"e"-"1"'),
+        ("%22e-1%22", '"e-1"'),
+    ],
+)
+def test_double_quotes_around_a_header_are_none_of_its_value(header: str, meant: str) -> None:
+    headers = {"ce-specversion": '"1.0"', "ce-id": header, "ce-source": "crm", "ce-type": "t"}
+    assert cloudevents.read_binary_http(headers, b"{}").id == meant
+
+
+def test_a_header_whose_bytes_are_no_text_is_not_read_as_another_one() -> None:
+    headers = {"ce-specversion": "1.0", "ce-id": "%FF", "ce-source": "%C0%A0", "ce-type": "t"}
+    with pytest.raises(WrongShape) as caught:
+        cloudevents.read_binary_http(headers, b"{}")
+    assert [(fault.field, fault.value) for fault in caught.value.faults] == [("ce-id", "%FF"), ("ce-source", "%C0%A0")]
+
+
+def test_a_header_that_comes_twice_is_refused_by_http_as_by_kafka() -> None:
+    twice = [("ce-specversion", "1.0"), ("ce-id", "1"), ("CE-Id", "2"), ("ce-source", "crm"), ("ce-type", "t")]
+    raw = [(name.encode(), value.encode()) for name, value in twice]
+    with pytest.raises(WrongShape) as caught:
+        cloudevents.read_binary_http(Headers(raw=raw), b"{}")
+    assert [(fault.field, fault.value) for fault in caught.value.faults] == [("ce-id", "2")]
+    with pytest.raises(Undecodable, match="twice"):
+        _record([*KAFKA, ("ce_id", b"2")], DATA)
 
 
 @pytest.mark.parametrize(
