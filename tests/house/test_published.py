@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
+from pydantic import ValidationError
 
 from infra.contracts import headers, inbound, page
 from infra.contracts.document import ASYNCAPI, document
@@ -18,7 +19,7 @@ from infra.contracts.kept import DOCUMENT, FOLDER, SCHEMAS, stale, write
 from infra.contracts.spoken import contracts, sample, versions
 from libs.events import wire
 from libs.events.heads import Head, encode
-from services.gateway.channels.translation import TRANSLATIONS
+from services.gateway.channels.translation import DETAILS_MAX, TRANSLATIONS
 
 READ = yaml.safe_load((FOLDER / DOCUMENT).read_text("utf-8"))
 
@@ -137,6 +138,34 @@ def test_what_may_be_sent_is_what_the_gateway_translates() -> None:
     for type_ in inbound.MODELS:
         validator(inbound.schema(type_)).validate(inbound.SAMPLES[type_])
         inbound.MODELS[type_].model_validate(inbound.SAMPLES[type_])
+
+
+PLACED, SHIPPED = "baton.order.placed.v1", "baton.order.shipped.v1"
+
+
+@pytest.mark.parametrize(
+    ("type_", "wrong"),
+    [
+        (PLACED, {"placed_on": "tomorrow"}),
+        (PLACED, {"required_by": "02.11.2026"}),
+        (PLACED, {"details": {"order": "10249"}}),
+        (PLACED, {"details": {f"d{number}": "x" for number in range(DETAILS_MAX + 1)}}),
+        (SHIPPED, {"shipped_on": "2026-11"}),
+        (SHIPPED, {"shipped_on": ""}),
+    ],
+)
+def test_what_the_gateway_refuses_of_an_order_is_not_valid_by_its_schema(type_: str, wrong: dict[str, Any]) -> None:
+    data = {**inbound.SAMPLES[type_], **wrong}
+    assert not validator(inbound.schema(type_)).is_valid(data)
+    with pytest.raises(ValidationError):
+        inbound.MODELS[type_].model_validate(data)
+
+
+@pytest.mark.parametrize("text", ["2026-11-10", "2026-11-10T09:00:00Z", "2026-11-10t09:00:00.5+08:00"])
+def test_a_date_or_an_instant_is_valid_by_the_schema_of_an_order(text: str) -> None:
+    data = {**inbound.SAMPLES[SHIPPED], "shipped_on": text}
+    validator(inbound.schema(SHIPPED)).validate(data)
+    inbound.MODELS[SHIPPED].model_validate(data)
 
 
 def test_a_missing_an_altered_and_a_left_over_file_are_found_and_mended(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from libs.events.contracts.tasks import case_id
 from libs.events.deciding import Command
@@ -24,6 +24,7 @@ from libs.service.errors import Fault, WrongShape
 from libs.service.zones import known_zone
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.commands import (
+    FORM_FIELDS_MAX,
     AdvanceSource,
     CloseRequest,
     Form,
@@ -35,6 +36,9 @@ from services.gateway.commands import (
 )
 
 DATE_CHARS = len("2026-03-02")
+ORDERS_OWN = ("order", "customer")
+"""What the form has of the order itself, beside its details."""
+DETAILS_MAX = FORM_FIELDS_MAX - len(ORDERS_OWN)
 
 
 def _legible(text: str) -> str:
@@ -43,9 +47,28 @@ def _legible(text: str) -> str:
     return text
 
 
+def _beside_the_orders_own(name: str) -> str:
+    if name in ORDERS_OWN:
+        raise Unfit("is a field of the order itself; leave it out of the details", "是订单本身的字段，请勿放入 details")
+    return name
+
+
 Instant = Annotated[Written, AfterValidator(in_years)]
-Moment = Annotated[Name, AfterValidator(_legible)]
-Zone = Annotated[Name, AfterValidator(known_zone)]
+Moment = Annotated[
+    Name,
+    AfterValidator(_legible),
+    Field(
+        description="a date, such as 2026-03-02, or an instant with its zone, such as 2026-03-02T09:00:00Z",
+        json_schema_extra={"pattern": r"^\d{4}-\d{2}-\d{2}([Tt].+)?$"},
+    ),
+]
+Zone = Annotated[
+    Name, AfterValidator(known_zone), Field(description="a time zone by its IANA name, such as Asia/Shanghai")
+]
+Detail = Annotated[
+    Name, AfterValidator(_beside_the_orders_own), Field(json_schema_extra={"not": {"enum": list(ORDERS_OWN)}})
+]
+Details = Annotated[dict[Detail, Text], Field(max_length=DETAILS_MAX)]
 M = TypeVar("M", bound=BaseModel)
 Priority = Literal["low", "normal", "high", "urgent"]
 """As PRIORITIES of the contract has them; a test holds the two together."""
@@ -84,7 +107,7 @@ class SourceAdvancedV1(_Data):
 
 
 class OrderPlacedV1(_Data):
-    """Dates or instants; a date without a time means the end of that day in `zone`."""
+    """Dates or instants; a date alone means the end of that day in `zone`. `details` go into the form of the case."""
 
     order: Name
     customer: Name
@@ -92,7 +115,7 @@ class OrderPlacedV1(_Data):
     required_by: Moment | None = None
     zone: Zone = "UTC"
     department: Name | None = None
-    details: Form = {}
+    details: Details = {}
 
 
 class OrderShippedV1(_Data):

@@ -16,7 +16,7 @@ from libs.events.testing import instant
 from libs.service.errors import WrongShape
 from services.gateway.channels import cloudevents
 from services.gateway.channels.cloudevents import InboundEvent
-from services.gateway.channels.translation import Priority, translate
+from services.gateway.channels.translation import DETAILS_MAX, Priority, translate
 from services.gateway.commands import AdvanceSource, CloseRequest, ReceiveRequest
 
 NOW = instant("2026-03-02T09:00+08:00")
@@ -94,6 +94,20 @@ def test_a_day_that_no_clock_here_knows_is_refused_under_its_own_name(day: str) 
     data = {"order": "10248", "customer": "VINET", "required_by": day, "zone": "Pacific/Kiritimati"}
     with pytest.raises(WrongShape, match=r"^data\.required_by="):
         translate(_event("baton.order.placed.v1", data), "main")
+
+
+def test_the_details_of_an_order_stand_in_the_form_beside_its_own_fields_and_never_under_their_names() -> None:
+    order: dict[str, Any] = {"order": "10248", "customer": "VINET"}
+    most = {f"d{number}": "x" for number in range(DETAILS_MAX)}
+    command = translate(_event("baton.order.placed.v1", {**order, "details": most}), "main").command
+    assert isinstance(command, ReceiveRequest)
+    assert command.form == {**most, **order}
+    with pytest.raises(WrongShape, match=rf"^data\.details=.*at most {DETAILS_MAX} entries"):
+        translate(_event("baton.order.placed.v1", {**order, "details": {**most, "more": "x"}}), "main")
+    with pytest.raises(WrongShape) as caught:
+        translate(_event("baton.order.placed.v1", {**order, "details": {"customer": "Ernst", "freight": "3"}}), "main")
+    assert [fault.value for fault in caught.value.faults] == ["customer"]
+    assert "leave it out of the details" in str(caught.value)
 
 
 def test_an_order_shipped_closes_the_request_that_it_was() -> None:
