@@ -6,6 +6,7 @@ What a service is written with, each in the module of its concept:
     contract     Contract, Kind                                             what an owner says, by name and version
     deciding     Command, Asked, Decider, Handle                            (state, command, asked) → facts or a refusal
     errors       Refusal, Forbidden, NotFound                               … and everything else that may go wrong
+    instants     Written                                                    an instant, as others write it
     views        View, on, Look                                             read models as folds by key; how to look
     reactions    Reaction                                                   (fact, entry, look) → commands
     timers       Timer                                                      a row that is due → a command

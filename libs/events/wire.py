@@ -26,6 +26,7 @@ from asyncpg.pgproto.pgproto import UUID as FastUUID
 from libs.events.appends import Heard
 from libs.events.entries import TENANT_CURE, Entry, is_tenant
 from libs.events.errors import ILLEGIBLE, Undecodable
+from libs.events.instants import instant_of
 from libs.events.tracing import legible
 
 VALUE_BYTES_MAX = 1024 * 1024
@@ -266,15 +267,6 @@ def instant_text(instant: datetime) -> str:
     if utc.microsecond:
         return _JSON.encode(utc)[1:-1].decode()
     return utc.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def instant_of(text: str) -> datetime:
-    """An RFC 3339 instant (its letters large or small), in UTC; raises ValueError, OverflowError for anything else."""
-    said = text.upper()
-    instant = datetime.fromisoformat(said)
-    if instant.tzinfo is None or "T" not in said:
-        raise ValueError("no time of day, or no zone")
-    return instant.astimezone(UTC)
 
 
 def parse_instant(field: str, text: str) -> datetime:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from libs.events import instants
 from libs.events.errors import Unfit
 from libs.service.errors import ABSENT, Fault
 
@@ -18,9 +19,7 @@ class Cure(NamedTuple):
 
 
 MISSING = Cure("is missing; send it", "缺少此项，请填写")
-INSTANT = Cure(
-    "must be an instant with a zone, such as 2026-03-02T09:00:00Z", "必须是带时区的时刻，例如 2026-03-02T09:00:00Z"
-)
+INSTANT = Cure(*instants.CURE)
 IN_UTC = Cure("send an instant between the years 1 and 9999 in UTC", "时刻须在 UTC 公元 1 至 9999 年之间")
 OBJECT = Cure("must be a JSON object", "必须是 JSON 对象")
 _TEXT = Cure("must be a text", "必须是文本")

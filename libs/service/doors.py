@@ -14,14 +14,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic import AfterValidator
 
 from libs.events.errors import Unavailable, Unfit
+from libs.events.instants import Written
 from libs.events.reading import PAGE_ROWS_MAX
 from libs.service.answers import Accepted, Page, Shown
 from libs.service.asking import Asking, command_id
 from libs.service.auth import Identity, Role
-from libs.service.cures import IN_UTC, INSTANT, Cure
+from libs.service.cures import IN_UTC, Cure
 from libs.service.errors import Fault, Unauthenticated, WrongShape
 from libs.service.querying import Reading
 from libs.service.running import Checked, Doors
@@ -38,7 +39,6 @@ __all__ = [
     "Read",
     "Reading",
     "Shown",
-    "Written",
     "ask_as",
     "command_id",
     "doors_of",
@@ -84,15 +84,6 @@ def _in_utc(instant: datetime) -> datetime:
         raise Unfit(*IN_UTC) from None
 
 
-def _written_out(instant: Any) -> Any:
-    # pydantic takes a number as seconds since 1970: 2026 would be the first hour of 1970, without a word.
-    if isinstance(instant, (int, float)) or (isinstance(instant, str) and "T" not in instant.upper()):
-        raise Unfit(*INSTANT)
-    return instant
-
-
-Written = Annotated[AwareDatetime, BeforeValidator(_written_out)]
-"""An instant with a zone, as it came."""
 Instant = Annotated[Written, AfterValidator(_in_utc)]
 """An instant with a zone, in UTC from here on."""
 

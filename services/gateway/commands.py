@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.events.deciding import Command
 from libs.events.errors import Unfit
+from libs.events.instants import Written
 
 NAME_CHARS_MAX = 200
 TITLE_CHARS_MAX = 500
@@ -26,7 +28,7 @@ def _no_nul(text: str) -> str:
     return text
 
 
-def in_years(at: AwareDatetime) -> AwareDatetime:
+def in_years(at: datetime) -> datetime:
     if at.year not in YEARS:
         first, last = YEARS.start, YEARS.stop - 1
         raise Unfit(f"must lie in the years {first} to {last}", f"年份须在 {first} 至 {last} 之间")
@@ -37,7 +39,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_CHARS_MAX)
 Title = Annotated[str, StringConstraints(min_length=1, max_length=TITLE_CHARS_MAX), AfterValidator(_no_nul)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_CHARS_MAX), AfterValidator(_no_nul)]
 Timeline = Annotated[str, StringConstraints(max_length=NAME_CHARS_MAX), AfterValidator(_no_nul)]
-Instant = Annotated[AwareDatetime, AfterValidator(in_years)]
+Instant = Annotated[Written, AfterValidator(in_years)]
 Saying = Literal["key", "summary", "status", "assignee"]
 Said = tuple[Saying, ...]
 Form = Annotated[dict[Name, Text], Field(max_length=FORM_FIELDS_MAX)]
@@ -61,7 +63,7 @@ class ReceiveRequest(Command):
     department: Name | None = None
     target_at: Instant | None = None
     timeline: Timeline = ""
-    happened_at: AwareDatetime | None = None
+    happened_at: Written | None = None
 
 
 class CloseRequest(Command):
@@ -72,7 +74,7 @@ class CloseRequest(Command):
     reference: Name
     outcome: Text
     timeline: Timeline = ""
-    happened_at: AwareDatetime | None = None
+    happened_at: Written | None = None
 
 
 class AdvanceSource(Command):

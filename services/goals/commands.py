@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from libs.events.deciding import Command
+from libs.events.instants import Written
 
 NAME_CHARS_MAX = 200
 CODE_CHARS_MAX = 100
@@ -24,8 +25,8 @@ class SetGoal(Command):
     goal: Code
     name_en: Name
     name_zh: Name
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Written
+    end: Written
     bonus_rule: Literal["all-or-nothing", "proportional", "gated"]
 
 

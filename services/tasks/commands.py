@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from libs.events.deciding import Command
+from libs.events.instants import Written
 
 CODE_CHARS_MAX = 64
 NAME_CHARS_MAX = 200
@@ -93,7 +94,7 @@ class NewCase(Command):
     form: Annotated[Form, Field(default_factory=dict)]
     priority: Code = "normal"
     department: Code | None = None
-    target_at: AwareDatetime | None = None
+    target_at: Written | None = None
 
 
 class OpenCase(NewCase):

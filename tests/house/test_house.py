@@ -68,6 +68,19 @@ def _impure(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{name}()"
 
 
+def test_no_instant_of_a_command_or_a_body_is_read_from_a_number() -> None:
+    found = [
+        f"{path}:{node.lineno}"
+        for path in modules()
+        if path.is_relative_to("services") or path.is_relative_to("libs/service")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom)
+        and node.module == "pydantic"
+        and any(alias.name.endswith("Datetime") for alias in node.names)
+    ]
+    assert not found, f"say Written of libs/events/instants.py: pydantic takes 2026 for the first hour of 1970: {found}"
+
+
 def test_the_machinery_knows_no_contract() -> None:
     found = [
         str(path)

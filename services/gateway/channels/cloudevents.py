@@ -18,7 +18,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from libs.events.wire import ForeignEvent, instant_of
+from libs.events.instants import instant_of
+from libs.events.wire import ForeignEvent
 from libs.service.cures import INSTANT, OBJECT, Cure
 from libs.service.errors import ABSENT, Fault, NotJson, UnsupportedMedia, WrongShape
 from services.gateway.commands import YEARS

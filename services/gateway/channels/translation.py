@@ -17,9 +17,8 @@ from libs.events.contracts.tasks import case_id
 from libs.events.deciding import Command
 from libs.events.entries import entity_id
 from libs.events.errors import Unfit
-from libs.events.wire import instant_of
+from libs.events.instants import instant_of
 from libs.service.cures import Cure, faults_of
-from libs.service.doors import Written
 from libs.service.errors import Fault, WrongShape
 from libs.service.zones import known_zone
 from services.gateway.channels.cloudevents import InboundEvent
@@ -28,6 +27,7 @@ from services.gateway.commands import (
     AdvanceSource,
     CloseRequest,
     Form,
+    Instant,
     Name,
     ReceiveRequest,
     Text,
@@ -53,7 +53,6 @@ def _beside_the_orders_own(name: str) -> str:
     return name
 
 
-Instant = Annotated[Written, AfterValidator(in_years)]
 Moment = Annotated[
     Name,
     AfterValidator(_legible),

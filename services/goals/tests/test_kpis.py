@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from libs.events.contracts.goals import KpiMeasured
 from libs.events.contracts.sla import BreachWithdrawn, ClockStopped, SlaBreached, SlaMet
@@ -104,6 +105,12 @@ def test_only_what_was_due_in_the_goals_period_counts() -> None:
     service = goals(start="2026-11-02T11:40:00+08:00")
     hear(service, breached())
     assert standing(service)[:2] == (0, 1)
+
+
+@pytest.mark.parametrize("wrong", [2026, "2026", "2026-01-01"])
+def test_a_goals_period_is_written_out_and_never_in_1970(wrong: object) -> None:
+    with pytest.raises(ValidationError, match="must be an instant with a zone"):
+        goals(start=wrong)
 
 
 def test_one_kpi_may_count_every_step_of_a_template() -> None:

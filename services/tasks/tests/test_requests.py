@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+from pydantic import ValidationError
+
 from libs.events.contracts.gateway import RequestClosed, SourceAdvanced
 from libs.events.contracts.tasks import (
     CaseClosed,
@@ -18,6 +21,7 @@ from libs.events.contracts.tasks import (
 )
 from libs.events.entries import entity_id
 from libs.events.testing import MemoryService, instant
+from services.tasks.commands import NewCase
 from services.tasks.tests.world import (
     CASE_ID,
     OPS,
@@ -179,3 +183,10 @@ def test_the_watermark_of_an_import_is_passed_on_once_and_only_forward() -> None
     ]
     row = tasks.row(PASSING, "boston311")
     assert (row.due_at, row.passed) == (None, row.up_to)
+
+
+@pytest.mark.parametrize("wrong", [2026, "2026", "2026-11-02"])
+def test_a_case_is_due_at_an_instant_that_is_written_out_and_never_in_1970(wrong: object) -> None:
+    words = {"source": "desk", "reference": "7", "template": "complaint", "category": "quality", "title": "x"}
+    with pytest.raises(ValidationError, match="must be an instant with a zone"):
+        NewCase.model_validate({**words, "target_at": wrong})
