@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import promql_parser
 import pytest
@@ -14,6 +15,7 @@ from libs.events.writer import QUEUE_MAX
 from libs.service.health import LAG_ENTRIES_MAX
 from tests.house.queries import FOLDER, alarms, panels, queries, selected
 from tests.house.rules import ROOT
+from tests.house.test_openapi import SERVICES, described
 
 GRAFANA_COLUMNS = 24
 DURATION = re.compile(r"\d+[smhd]")
@@ -51,6 +53,20 @@ def test_the_lags_alarm_before_the_service_is_taken_out_or_refuses() -> None:
     for name in ("BatonPublishingBehind", "BatonListeningBehind", "BatonViewsBehind"):
         assert limits[name] < LAG_ENTRIES_MAX
     assert limits["BatonAppendsQueue"] < QUEUE_MAX
+
+
+def test_how_long_answers_take_is_asked_of_every_door(tmp_path: Path) -> None:
+    doors = {path for name in SERVICES for path in described(name, tmp_path / name)["paths"]}
+    asked = {
+        (where, pattern)
+        for where, query in queries().items()
+        for selection in selected(query)
+        for label, pattern in selection.labels
+        if label == "route"
+    }
+    assert asked
+    for where, pattern in asked:
+        assert sorted(door for door in doors if not re.fullmatch(pattern, door)) == [], f"{where} leaves doors out"
 
 
 def test_the_panels_lie_side_by_side_on_grafanas_grid() -> None:
