@@ -71,6 +71,7 @@ async def of_this_process() -> Outside:
 Zone = Annotated[ZoneInfo, Depends(_zone)]
 Told = Annotated[Outside, Depends(of_this_process)]
 ByChannel = Literal["email", "webhook"]
+DeliveryState = Literal["waiting", "sending", "arrived", "failed", "unknown"]
 Somebody = Annotated[str | None, Query(min_length=1, max_length=CODE_CHARS_MAX, description="ops only")]
 
 
@@ -155,7 +156,11 @@ async def show_webhook_secret(read: Read, told: Told) -> Secret:
 
 @router.get("/deliveries/{channel}", dependencies=[roles("frontend", "ops", "auditor")])
 async def list_deliveries(
-    channel: ByChannel, read: Read, state: str | None = None, to: str | None = None, case_id: UUID | None = None
+    channel: ByChannel,
+    read: Read,
+    state: DeliveryState | None = None,
+    to: str | None = None,
+    case_id: UUID | None = None,
 ) -> Page[Delivery]:
     """What was sent by this channel, or is to be, the newest first; one's own, unless ops or auditor ask."""
     whose = to if {"ops", "auditor"} & read.roles else _own(to, read)

@@ -55,6 +55,14 @@ def test_a_service_describes_its_doors(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_a_state_that_there_is_not_is_refused_and_not_answered_with_an_empty_list(name: str, tmp_path: Path) -> None:
+    for path, item in described(name, tmp_path)["paths"].items():
+        for asked in item.get("get", {}).get("parameters", ()):
+            if asked["name"] == "state":
+                assert "enum" in str(asked["schema"]), f"{name}: GET {path}: say which states there are, in a Literal"
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_nothing_of_a_request_is_run_in_a_thread(name: str, tmp_path: Path) -> None:
     """Each hop to a thread and back costs as much as a whole answer."""
     routes = list(iter_route_contexts(application(name, tmp_path).routes))
