@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from libs.service import problems
+from libs.service.asking import POSITION_HEADER
 from libs.service.auth import OPEN_PATHS, Bearer, Verifier, is_open
 from libs.service.bodies import Bodies
 from libs.service.metrics import Metrics, Timed
@@ -31,6 +32,17 @@ A refusal is `application/problem+json` with a stable `type`, and texts in Engli
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _QUERY_PROBLEMS = (400, 401, 403, 404, 413, 422, 503)
 _COMMAND_PROBLEMS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
+_SENT_BACK: dict[str, tuple[str, dict[str, Any]]] = {
+    "Idempotency-Key": (
+        POSITION_HEADER,
+        {"description": "the answer's `position`, to read one's own write with", "schema": {"type": "integer"}},
+    ),
+    "If-Match": (
+        "ETag",
+        {"description": "the version that now stands, to be sent as `If-Match`", "schema": {"type": "string"}},
+    ),
+}
+"""By what a command may come with: the header of its answer."""
 _METHODS = frozenset({"get", "put", "post", "patch", "delete"})
 
 
@@ -91,7 +103,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def documented(schema: dict[str, Any]) -> dict[str, Any]:
-    """The description with every problem that an operation may answer, and the token that it needs."""
+    """The description with every problem that an operation may answer, its headers, and the token that it needs."""
     components = schema.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for replaced in ("HTTPValidationError", "ValidationError"):
@@ -107,6 +119,9 @@ def documented(schema: dict[str, Any]) -> dict[str, Any]:
         for status in _QUERY_PROBLEMS if method == "get" else _COMMAND_PROBLEMS:
             answers.setdefault(str(status), problems.answer(status))
         operation["responses"] = dict(sorted(answers.items()))
+        asked = {each["name"] for each in operation.get("parameters", ())}
+        if headers := dict(sent for name, sent in _SENT_BACK.items() if name in asked):
+            answers["200"]["headers"] = headers
         if not is_open(path):
             operation["security"] = [{"bearer": []}]
     return schema

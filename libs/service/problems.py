@@ -84,6 +84,10 @@ _ADDRESS_CURES = {
 _LEGIBLE_ZH = "无法读取，请按契约更正后重新发送"
 _BUG = Sort(Exception, 500, "bug", "This is a fault of ours", "系统内部错误")
 _AWAY_SORT = Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试")
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"description": "how to show who asks", "schema": {"type": "string"}}},
+    503: {"Retry-After": {"description": "seconds to wait before asking again", "schema": {"type": "integer"}}},
+}
 # The database is away, starting, stopping or too slow: nothing is wrong with the request.
 # (Any other OSError, such as a file that is not there, is a fault of ours.)
 AWAY: tuple[type[Exception], ...] = (
@@ -156,7 +160,8 @@ def answer(status: int) -> dict[str, Any]:
     """How an answer with this status is described; its `type` is one of these."""
     names = sorted({URN + sort.name for sort in TABLE if sort.status == status} | _plain_type(status))
     reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {"description": "; ".join(names), "content": {MEDIA_TYPE: reference}}
+    described = {"description": "; ".join(names), "content": {MEDIA_TYPE: reference}}
+    return described | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
 
 
 def _plain_type(status: int) -> set[str]:

@@ -55,6 +55,23 @@ def test_a_service_describes_its_doors(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_whoever_may_send_back_what_an_answer_said_is_told_the_header_in_which_it_says_so(
+    name: str, tmp_path: Path
+) -> None:
+    for path, item in described(name, tmp_path)["paths"].items():
+        for method, operation in item.items():
+            where = f"{name}: {method} {path}"
+            asked = {each["name"] for each in operation.get("parameters", ())}
+            assert ("If-Match" in asked) == ("ETag" in _headers(operation, "200")), where
+            assert ("Idempotency-Key" in asked) == ("Baton-Position" in _headers(operation, "200")), where
+            assert "Retry-After" in _headers(operation, "503"), where
+
+
+def _headers(operation: dict[str, Any], status: str) -> set[str]:
+    return set(operation["responses"].get(status, {}).get("headers", ()))
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_a_state_that_there_is_not_is_refused_and_not_answered_with_an_empty_list(name: str, tmp_path: Path) -> None:
     for path, item in described(name, tmp_path)["paths"].items():
         for asked in item.get("get", {}).get("parameters", ()):

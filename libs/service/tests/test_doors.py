@@ -192,6 +192,21 @@ async def test_the_description_names_every_problem_and_stays_the_same(client: ht
     assert shown["properties"]["due"]["additionalProperties"] == instant
 
 
+async def test_every_header_that_is_sent_is_described(client: httpx.AsyncClient, app: FastAPI) -> None:
+    line = {"text": "a"}
+    described = app.openapi()["paths"]
+    for answer, path, sent in (
+        (await client.post(LINES, json=line), "/v1/sheets/{sheet}/lines", {"etag", "baton-position"}),
+        (await client.post(f"/v1/sheets/{STREAM}/pairs"), "/v1/sheets/{sheet}/pairs", {"etag", "baton-position"}),
+        (await client.get("/v1/sheets"), "/v1/sheets", set()),
+        (await client.get("/v1/sheets", headers={"Authorization": ""}), "/v1/sheets", {"www-authenticate"}),
+        (await client.get("/v1/sheets", params={"after": "99"}), "/v1/sheets", {"retry-after"}),
+    ):
+        told = described[path][answer.request.method.lower()]["responses"][str(answer.status_code)]
+        assert set(answer.headers) - {"content-type", "content-length"} == sent
+        assert {name.lower() for name in told.get("headers", ())} == sent
+
+
 @given(
     st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1), st.text(max_size=5), st.text(max_size=5)
 )
