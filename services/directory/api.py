@@ -11,6 +11,7 @@ from libs.events.errors import NotFound
 from libs.organisation import BOARD, CONTACTS, DEPARTMENTS, PEOPLE, nearest_common
 from libs.organisation.lines import LINE_PEOPLE_MAX, line_too_long
 from libs.organisation.views import THE_BOARD, Board, Contact, Department, Person
+from libs.service import problems
 from libs.service.doors import Accepted, Ask, Page, Read, Shown, roles
 from services.directory.commands import (
     Code,
@@ -87,7 +88,7 @@ async def show_decision_board(read: Read) -> Shown[Board]:
     return read.shown(await read.row(BOARD, THE_BOARD) or Board(THE_BOARD, ()))
 
 
-@router.get("/common-superior")
+@router.get("/common-superior", responses={409: problems.answer(409)})
 async def common_superior(read: Read, people: AskedPeople) -> CommonSuperior:
     """Who may rule between these people: `?people=prod-1&people=purch-1`."""
     lines = {person: await _superiors(read, person) for person in people}

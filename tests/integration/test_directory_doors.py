@@ -10,6 +10,7 @@ import pytest
 
 from demo import rulebook
 from infra.local.databases import Database
+from libs.organisation.lines import LINE_PEOPLE_MAX
 from services.directory.api import router
 from services.directory.main import SERVICE
 from tests.integration.doors import Standing, doors
@@ -71,3 +72,21 @@ async def test_who_may_not_write_and_what_cannot_be_is_refused(directory: Standi
     assert (nobody.status_code, nobody.json()["rule"]) == (404, "unknown-person")
     long = {"department": "x" * 65, "name_en": "X", "name_zh": "X"}
     assert (await directory.client.post("/v1/departments", json=long, headers=ops)).status_code == 422
+
+
+async def test_a_line_that_grew_too_long_from_above_is_not_compared_and_the_description_says_so(
+    directory: Standing,
+) -> None:
+    ops = directory.bearer("ops", person="ops-1")
+    for line in ("low", "high"):
+        for number in range(LINE_PEOPLE_MAX // 2 + 1):
+            above = f"{line}-{number - 1}" if number else None
+            body = {"person": f"{line}-{number}", "name": "N", "department": "production", "role": "r"}
+            joined = await directory.client.post("/v1/people", json={**body, "reports_to": above}, headers=ops)
+            assert joined.status_code == 200, joined.text
+    lowest, highest = f"low-{LINE_PEOPLE_MAX // 2}", f"high-{LINE_PEOPLE_MAX // 2}"
+    moved = await directory.client.post("/v1/people/low-0/reporting-line", json={"reports_to": highest}, headers=ops)
+    asked = {"people": [lowest], "after": moved.json()["position"]}
+    answer = await directory.client.get("/v1/common-superior", params=asked, headers=ops)
+    assert (answer.status_code, answer.json()["rule"]) == (409, "reporting-line-too-long")
+    assert "409" in directory.app.openapi()["paths"]["/v1/common-superior"]["get"]["responses"]
