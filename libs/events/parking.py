@@ -37,6 +37,8 @@ from libs.events.parked import (
 from libs.events.tables import Session
 
 PAGE_ROWS_MAX = 200
+ROWS_MAX = PAGE_ROWS_MAX + 1
+"""Whoever shows a page asks for one row more: whether another page follows."""
 ANSWER_WITHIN_S = 10.0
 ANSWER_POLL_S = 0.05
 UNKNOWN_TENANT = "unknown"
@@ -104,8 +106,8 @@ class Parking:
         self, *, after: int = 0, limit: int = PAGE_ROWS_MAX, ended: bool = False, waiting: bool = True
     ) -> list[Listed]:
         """Parked records by age, those that wait behind them and, if asked for, those that have ended."""
-        if not 1 <= limit <= PAGE_ROWS_MAX:
-            raise ValueError(f"limit={limit}: 1 to {PAGE_ROWS_MAX} rows make a page")
+        if not 1 <= limit <= ROWS_MAX:
+            raise ValueError(f"limit={limit}: 1 to {ROWS_MAX} rows are read at once")
         async with self._pool.acquire() as database:
             return [Listed(**found) for found in await database.fetch(_PAGE, after, ended, waiting, limit)]
 

@@ -133,8 +133,9 @@ async def list_parked(
     waiting: bool = True,
 ) -> ParkedPage:
     """What could not be taken, the oldest first, and what waits behind it; `ended`: also what has been dealt with."""
-    rows = await parts.parking.page(after=cursor, limit=limit, ended=ended, waiting=waiting)
-    return ParkedPage(rows=rows, next_cursor=str(rows[-1].number) if len(rows) == limit else None)
+    found = await parts.parking.page(after=cursor, limit=limit + 1, ended=ended, waiting=waiting)
+    rows = found[:limit]
+    return ParkedPage(rows=rows, next_cursor=str(rows[-1].number) if len(found) > limit else None)
 
 
 @router.get("/parked/{parked_id}")

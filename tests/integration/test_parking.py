@@ -15,7 +15,7 @@ from libs.events import desk, wire
 from libs.events.entries import Entry, new_id
 from libs.events.errors import CommandReused, NotFound, Refusal, Unavailable, Undecodable
 from libs.events.inbound import Inbound
-from libs.events.parking import Listed
+from libs.events.parking import ROWS_MAX, Listed
 from tests.integration.speakers import Hearer, Said, Speaker, World, running, until
 
 pytestmark = pytest.mark.platform
@@ -123,6 +123,8 @@ async def test_behind_a_poison_record_its_key_waits_and_others_flow(world: World
     assert "number" in parked.reason
     assert [row.state for row in waiting] == ["waiting", "waiting"]
     assert await facts(hearer) == ["RecordParked"]
+    assert await hearer.parking.page(limit=ROWS_MAX) == [parked, *waiting]
+    assert await hearer.parking.page(after=parked.number, limit=1) == waiting[:1]
 
 
 async def test_a_mended_record_is_taken_and_the_order_of_its_key_is_kept(world: World) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+from math import ceil
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
 from libs.events.parked import Parked, Problem, State
-from libs.service.operations import as_it_came
+from libs.events.parking import PAGE_ROWS_MAX, ROWS_MAX
+from libs.service.operations import as_it_came, list_parked
 
 
 def parked(value: bytes) -> Parked:
@@ -33,3 +37,20 @@ def test_a_parked_record_is_shown_as_the_json_that_it_is() -> None:
 @pytest.mark.parametrize("value", [b"{", b'{"a": "\xff"}', b"[" * 2_000 + b"]" * 2_000])
 def test_a_parked_record_that_nobody_can_read_is_shown_all_the_same(value: bytes) -> None:
     assert base64.b64decode(as_it_came(parked(value)).data_base64 or "") == value
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE_ROWS_MAX - 1, PAGE_ROWS_MAX, PAGE_ROWS_MAX + 1])
+@pytest.mark.parametrize("limit", [1, 7, PAGE_ROWS_MAX])
+async def test_the_last_page_of_what_is_parked_says_that_it_is_the_last_also_when_it_is_full(
+    count: int, limit: int
+) -> None:
+    async def page(*, after: int, limit: int, ended: bool, waiting: bool) -> list[Any]:
+        assert limit <= ROWS_MAX
+        return [SimpleNamespace(number=number) for number in range(1, count + 1) if number > after][:limit]
+
+    parts = cast(Any, SimpleNamespace(parking=SimpleNamespace(page=page)))
+    pages = [await list_parked(parts, limit=limit)]
+    while pages[-1].next_cursor is not None:
+        pages.append(await list_parked(parts, cursor=int(pages[-1].next_cursor), limit=limit))
+    assert [row.number for page in pages for row in page.rows] == list(range(1, count + 1))
+    assert len(pages) == max(ceil(count / limit), 1)
