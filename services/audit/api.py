@@ -65,7 +65,7 @@ async def cases(
 ) -> Page[CaseRow]:
     """Cases in the order in which they were first heard of."""
     equal = {"reference": reference, "source": source, "template": template, "holder": holder, "state": state}
-    return await read.page(CASES, equal=equal, order=("since",))
+    return await read.page(CASES, equal=equal, order=("noted_at",))
 
 
 @router.get("/cases/{case}/history", responses={409: problems.answer(409)})

@@ -225,3 +225,27 @@ async def test_cases_are_searched_by_reference_state_and_holder(audit: Standing)
     described = audit.app.openapi()["paths"]["/v1/cases/{case}/history"]["get"]["responses"]
     assert "legs_minutes" in str(described["200"])
     assert {"401", "403", "404", "422", "503"} <= described.keys()
+
+
+async def test_whoever_pages_sees_every_case_also_one_of_which_something_earlier_is_heard_meanwhile(
+    audit: Standing,
+) -> None:
+    later = [_opened(source) for source in ("shop", "desk")]
+    for number, fact in enumerate(later, start=50):
+        await audit.parts.journal.hear([heard(number, fact, "11:00", "tasks/open-case", subject=fact.case_id)])
+    first = await _cases(audit)
+    assert [row["since"] for row in first["rows"]] == ["2026-03-02T01:00:00Z"]
+    request = RequestReceived("desk", "STORY1", "complaint", "quality", "blisters", FORM)
+    await audit.parts.journal.hear([heard(60, request, "08:30", "desk-1", subject=later[-1].case_id)])
+    second = await _cases(audit, cursor=first["next_cursor"])
+    third = await _cases(audit, cursor=second["next_cursor"])
+    assert [page["rows"][0]["source"] for page in (first, second, third)] == ["crm", "shop", "desk"]
+    assert (third["rows"][0]["since"], third["next_cursor"]) == ("2026-03-02T00:30:00Z", None)
+
+
+async def _cases(audit: Standing, **query: str) -> Any:
+    """A page of one, once the view has all that was heard."""
+    asked = {"limit": "1", "after": str(await audit.parts.journal.position()), **query}
+    answer = await audit.client.get("/v1/cases", params=asked, headers=audit.bearer("auditor"))
+    assert answer.status_code == 200, answer.text
+    return answer.json()

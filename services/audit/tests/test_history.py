@@ -282,6 +282,15 @@ def test_a_case_is_the_same_whichever_owner_is_heard_first(order: list[int]) -> 
     assert audit.row(CASES, CASE).since == at("09:00")
 
 
+def test_a_case_keeps_its_place_among_the_others_when_something_earlier_is_heard_of_it_later() -> None:
+    audit = MemoryService(SERVICE)
+    audit.hear(OPENED, subject=CASE, at=at("09:30"))
+    first_heard = audit.row(CASES, CASE).noted_at
+    audit.hear(STORY[0][2], subject=CASE, at=at("09:00"))
+    audit.hear(OPENED, subject=CASE, at=at("09:30"))
+    assert (audit.row(CASES, CASE).since, audit.row(CASES, CASE).noted_at) == (at("09:00"), first_heard)
+
+
 @given(st.integers(min_value=0, max_value=10 * 60))
 def test_at_every_minute_the_legs_tile_the_time_since_routing(minute: int) -> None:
     audit = MemoryService(SERVICE)

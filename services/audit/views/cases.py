@@ -14,7 +14,9 @@ from libs.events.views import View, on
 
 
 class CaseRow(msgspec.Struct, frozen=True):
-    """`state`: received (nobody opened it yet), open, conflict or closed. `since`: when it was first heard of."""
+    """`state`: received (nobody opened it yet), open, conflict or closed. `since`: when it began in the world, which
+    falls when something earlier is heard later. `noted_at`: when audit first heard of it; its place in lists, for ever.
+    """
 
     case_id: UUID
     source: str
@@ -24,6 +26,7 @@ class CaseRow(msgspec.Struct, frozen=True):
     title: str
     state: str
     since: datetime
+    noted_at: datetime
     holder: str | None = None
     closed_at: datetime | None = None
     timeline: str = ""
@@ -36,8 +39,10 @@ def _received(row: CaseRow | None, fact: RequestReceived, entry: Entry) -> CaseR
 
 
 def _opened(row: CaseRow | None, fact: CaseOpened, entry: Entry) -> CaseRow:
-    since = entry.occurred_at if row is None else min(row.since, entry.occurred_at)
-    return msgspec.structs.replace(_row(fact, "open", entry), since=since, holder=fact.holder)
+    opened = msgspec.structs.replace(_row(fact, "open", entry), holder=fact.holder)
+    if row is None:
+        return opened
+    return msgspec.structs.replace(opened, since=min(row.since, opened.since), noted_at=row.noted_at)
 
 
 def _row(fact: RequestReceived | CaseOpened, state: str, entry: Entry) -> CaseRow:
@@ -50,6 +55,7 @@ def _row(fact: RequestReceived | CaseOpened, state: str, entry: Entry) -> CaseRo
         title=fact.title,
         state=state,
         since=entry.occurred_at,
+        noted_at=entry.noted_at,
         timeline=fact.timeline,
     )
 
@@ -72,7 +78,7 @@ def _closed(row: CaseRow | None, fact: CaseClosed, entry: Entry) -> CaseRow | No
 
 CASES = View(
     name="cases",
-    version=1,
+    version=2,
     row=CaseRow,
     key=("case_id",),
     folds=(
@@ -83,5 +89,5 @@ CASES = View(
         on(ConflictRuled, _ruled),
         on(CaseClosed, _closed),
     ),
-    indexes=(("reference",), ("source", "reference"), ("state", "since"), ("since",)),
+    indexes=(("reference",), ("source", "reference"), ("state", "noted_at"), ("noted_at",)),
 )
