@@ -23,11 +23,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from requests.auth import AuthBase
-from schemathesis import Case, GenerationMode
+from schemathesis import Case, CheckContext, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import Failure, FailureGroup, ServerError
 from schemathesis.core.result import Err
+from schemathesis.core.transport import Response as Answer
 from schemathesis.openapi.checks import JsonSchemaError, UndefinedContentType, UndefinedStatusCode
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
@@ -48,7 +49,8 @@ from tests.integration.whole.addresses import operations
 pytestmark = pytest.mark.long
 EXAMPLES_PER_OPERATION = 20
 ANSWER_SECONDS_MAX = 30
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+OF_EVERY_ANSWER = {"allow", "content-length", "content-type", "date", "server"}
+"""Headers that the protocol gives an answer; no description names them."""
 SERVICES = ("directory", "goals", "tasks", "sla", "notify", "audit", "gateway")
 Json = dict[str, Any]
 ACTS = (
@@ -83,6 +85,27 @@ UNOPENED = {
 WAITED_FOR = ("after", "baton-position")  # what is not there yet is 503 after a while: see test_doors_bad_input
 EVERY_ROLE = ",".join(sorted(ROLES))
 ASKING = (*sorted(ROLES), *[EVERY_ROLE] * 4)
+
+
+class UndefinedHeader(Failure):
+    """An answer says something in a header that its description does not name."""
+
+
+def headers_conformance(ctx: CheckContext, response: Answer, case: Case[Any]) -> None:
+    described = case.operation.responses.find_by_status_code(response.status_code)
+    named = {name.lower() for name, _ in described.headers.items()} if described else set()
+    unnamed = {name.lower() for name in response.headers} - OF_EVERY_ANSWER - named
+    if unnamed:
+        raise UndefinedHeader(operation=case.operation.label, message=f"{response.status_code}: {sorted(unnamed)}")
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    headers_conformance,
+]
 
 
 @dataclass
@@ -220,6 +243,7 @@ def test_a_door_that_answers_otherwise_than_it_is_described_is_found(session: re
         "GET /misshapen": {JsonSchemaError},
         "GET /untyped": {UndefinedContentType},
         "GET /failing": {ServerError, UndefinedStatusCode},
+        "GET /talkative": {UndefinedHeader},
     }
     assert asked - failures.keys() == {"GET /sound"}
 
@@ -267,11 +291,14 @@ def _told(failure: FailureGroup) -> set[type[Failure]]:
 
 
 def _unsound() -> FastAPI:
-    """Four doors that answer otherwise than they are described, and one that does not."""
+    """Five doors that answer otherwise than they are described, and one that does not."""
     app = FastAPI()
 
-    @app.get("/sound")
-    def sound() -> list[int]:
+    etag = {"ETag": {"schema": {"type": "string"}}}
+
+    @app.get("/sound", responses={200: {"headers": etag}})
+    def sound(response: Response) -> list[int]:
+        response.headers["ETag"] = '"1"'
         return [1]
 
     @app.get("/undescribed")
@@ -285,6 +312,10 @@ def _unsound() -> FastAPI:
     @app.get("/untyped", response_model=list[int])
     def untyped() -> Response:
         return PlainTextResponse("[1]")
+
+    @app.get("/talkative", response_model=list[int])
+    def talkative() -> Response:
+        return JSONResponse([1], headers={"ETag": '"1"'})
 
     @app.get("/failing")
     def failing() -> list[int]:
