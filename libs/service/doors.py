@@ -39,7 +39,6 @@ __all__ = [
     "Read",
     "Reading",
     "Shown",
-    "ask_as",
     "command_id",
     "doors_of",
     "identity_of",
@@ -129,16 +128,6 @@ async def _asking_several(
 ) -> Asking:
     route = f"{request.method} {route_of(request)}"
     return Asking(doors, identity, response, route=route, key=idempotency_key, expected=None, tagged=False)
-
-
-def ask_as(actor: str, tenant: str = "main") -> Any:
-    """A dependency that asks in the name of a door without tokens (a webhook, opened by its signature)."""
-
-    async def asking(request: Request, response: Response, doors: Annotated[Doors, Depends(doors_of)]) -> Asking:
-        identity = Identity(actor, tenant, frozenset())
-        return Asking(doors, identity, response, route=f"{request.method} {route_of(request)}", key=None, expected=None)
-
-    return Depends(asking)
 
 
 async def _reading(
