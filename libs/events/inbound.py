@@ -29,6 +29,8 @@ from libs.events.tracing import following
 
 ROLE = "inbound"
 TOPIC = "baton.inbound"
+TENANT = "main"
+"""Of an event that names none in its extension `tenant`."""
 CONFLICT_TRIES_MAX = 5
 CONFLICT_PAUSE_S = 0.1
 _log = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ Take = Callable[[wire.ForeignEvent], Awaitable[None]]
 
 class Inbound:
     """`take(event)` may raise Undecodable, Refusal or CommandReused, which park the record, and Unavailable, after
-    which it is called again later.
+    which it is called again later. The event has its extension `tenant`, also where its sender named none.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Inbound:
         parking: Parking,
         topic: str = TOPIC,
     ) -> None:
-        self._receiver = Receiver(contract, journal, _Handing(take, topic), dsn=dsn, kafka=kafka, parking=parking)
+        self._receiver = Receiver(contract, journal, Handing(take, topic), dsn=dsn, kafka=kafka, parking=parking)
 
     async def run(self) -> None:
         """Hand on for ever, leading or standing by."""
@@ -71,7 +73,7 @@ class Inbound:
         return {partition: place.next_offset for (_, partition), place in self._receiver.places().items()}
 
 
-class _Handing:
+class Handing:
     """The door as a Taker."""
 
     def __init__(self, take: Take, topic: str) -> None:
@@ -88,7 +90,7 @@ class _Handing:
             raw = replace(raw, key=f"{raw.partition}@{raw.offset}")
         verdict = Verdict(raw)
         try:
-            event = wire.envelope(raw.headers, raw.value)
+            event = _for_a_tenant(wire.envelope(raw.headers, raw.value))
             verdict = replace(verdict, event=event)
             wire.foreign(event)
         except Undecodable as error:
@@ -130,3 +132,9 @@ class _Handing:
 
     async def written(self, places: Mapping[Partition, Place]) -> None:
         """No head is announced here."""
+
+
+def _for_a_tenant(event: wire.Envelope) -> wire.Envelope:
+    """The event with the tenant that it is for, so that its sender hears of it there, taken or parked."""
+    tenant = event.attributes.get("tenant") or TENANT
+    return replace(event, attributes={**event.attributes, "tenant": tenant})

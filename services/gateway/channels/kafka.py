@@ -12,14 +12,13 @@ from services.gateway.channels.cloudevents import read_foreign
 from services.gateway.channels.intake import Intake
 
 ACTOR = "gateway/inbound"
-TENANT = "main"  # of an event that names none in its extension `tenant`
 
 
 def taking(doors: Doors) -> Callable[[ForeignEvent], Awaitable[None]]:
     """What takes an event of the topic in. Who may write to the topic may write for every tenant."""
 
     async def take(event: ForeignEvent) -> None:
-        tenant = tenant_of(event.extensions.get("tenant") or TENANT)
+        tenant = tenant_of(event.extensions["tenant"])
         intake = Intake(doors.handler, tenant=tenant, actor=ACTOR, now=doors.now)
         try:
             await intake.take(read_foreign(event))

@@ -232,7 +232,7 @@ def test_the_same_event_is_read_from_a_kafka_record(headers: list[tuple[str, byt
 async def test_a_kafka_record_is_taken_as_over_http_for_the_tenant_that_it_names() -> None:
     memory = Memory()
     take = taking(_doors(memory))
-    await take(_record([*KAFKA, *AS_JSON], DATA))
+    await take(_record([*KAFKA, *AS_JSON, ("ce_tenant", b"main")], DATA))
     await take(_record([*KAFKA, *AS_JSON, ("ce_tenant", b"north")], DATA))
     here, there = memory.requests
     assert (here.tenant, there.tenant, here.actor) == ("main", "north", "gateway/inbound")
@@ -260,4 +260,4 @@ async def test_a_kafka_record_for_a_tenant_with_a_slash_is_parked() -> None:
 )
 async def test_a_kafka_record_that_cannot_be_taken_says_why(headers: list[tuple[str, bytes]], value: bytes) -> None:
     with pytest.raises(Undecodable, match="crm 1"):
-        await taking(_doors(Memory()))(_record(headers, value))
+        await taking(_doors(Memory()))(_record([*headers, ("ce_tenant", b"main")], value))
