@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
@@ -25,8 +26,9 @@ import org.apache.kafka.common.serialization.StringDeserializer;
  * <ol>
  *   <li>Read the heads: how far each owner has published, partition by partition.
  *   <li>Read those partitions from their beginning. Each record names the sequence before it in its partition: if that
- *       is not the last one seen, records are missing. A record may come twice: its id tells.
- *   <li>Stop where the heads say that it is enough.
+ *       is not the last one seen, records are missing. Read past it: once they are sent again, all that follow them are,
+ *       too. A record may come twice: its id tells.
+ *   <li>Stop where the heads say that it is enough, or where nothing more is there: what is missing then is an error.
  * </ol>
  */
 public class ReadEvents {
@@ -73,17 +75,24 @@ public class ReadEvents {
             throws Exception {
         consumer.assign(partitions.keySet());
         consumer.seekToBeginning(partitions.keySet());
+        var ends = consumer.endOffsets(partitions.keySet()); // what the heads announce lies before them
         Instant heard = Instant.now();
-        while (!partitions.values().stream().allMatch(Partition::done)) {
+        while (partitions.entrySet().stream()
+                .anyMatch(each -> !each.getValue().done() && consumer.position(each.getKey()) < ends.get(each.getKey()))) {
             var records = consumer.poll(POLL);
             if (!records.isEmpty()) {
                 heard = Instant.now();
             } else if (heard.plus(SILENCE_MAX).isBefore(Instant.now())) {
-                throw new Incomplete("announced, but not there");
+                throw new Incomplete("Kafka has given nothing for " + SILENCE_MAX);
             }
             for (var record : records) {
                 partitions.get(new TopicPartition(record.topic(), record.partition())).take(record);
             }
+        }
+        String missing = partitions.values().stream().filter(each -> !each.done()).map(Partition::missing)
+                .collect(Collectors.joining("\n"));
+        if (!missing.isEmpty()) {
+            throw new Incomplete(missing);
         }
     }
 
@@ -108,6 +117,7 @@ public class ReadEvents {
         long epoch;
         long repeated;
         long foreign;
+        String gap = "";
         final Set<String> ids = new HashSet<>(); // yours would be a unique key where you store what you make of the facts
         final Map<String, Long> counts = new TreeMap<>();
 
@@ -118,6 +128,11 @@ public class ReadEvents {
 
         boolean done() {
             return sequence >= goal;
+        }
+
+        String missing() {
+            String why = gap.isEmpty() ? goal + " was announced, but is not there" : gap;
+            return "%s: %s; seen up to %d".formatted(source, why, sequence);
         }
 
         void take(ConsumerRecord<String, byte[]> record) throws Exception {
@@ -132,9 +147,12 @@ public class ReadEvents {
             if (inEpoch < epoch || found > goal) {
                 return; // from a journal that was replaced since; or newer than the heads that were read
             }
-            if (previous > sequence) {
-                throw new Incomplete("%s: %d is missing before %d; seen up to %d"
-                        .formatted(source, previous, found, sequence));
+            if (previous > sequence) { // to take it would lose the missing ones; it comes again behind them
+                gap = gap.isEmpty() ? "%d is missing before %d".formatted(previous, found) : gap;
+                return;
+            }
+            if (found > sequence) {
+                gap = "";
             }
             sequence = Math.max(sequence, found);
             epoch = inEpoch;

@@ -5,8 +5,9 @@
 
 1. Read the heads: how far each owner has published, partition by partition.
 2. Read those partitions from their beginning. Each record names the sequence before it in its partition: if that is not
-   the last one seen, records are missing. A record may come twice: its id tells.
-3. Stop where the heads say that it is enough.
+   the last one seen, records are missing. Read past it: once they are sent again, all that follow them are, too.
+   A record may come twice: its id tells.
+3. Stop where the heads say that it is enough, or where nothing more is there: what is missing then is an error.
 """
 
 import asyncio
@@ -40,12 +41,18 @@ class Partition:
     def __init__(self, owner: str, goal: int) -> None:
         self.source, self.goal = f"/baton/{owner}", goal
         self.sequence = self.epoch = self.repeated = self.foreign = 0
+        self.gap = ""
         self.ids: set[str] = set()  # yours would be a unique key where you store what you make of the facts
         self.counts: Counter[str] = Counter()
 
     @property
     def done(self) -> bool:
         return self.sequence >= self.goal
+
+    @property
+    def missing(self) -> str:
+        why = self.gap or f"{self.goal} was announced, but is not there"
+        return f"{self.source}: {why}; seen up to {self.sequence}"
 
     def take(self, headers: dict[str, str], value: bytes) -> None:
         links = [headers.get(f"ce_{name}", "") for name in ("sequence", "previous", "epoch")]
@@ -55,8 +62,11 @@ class Partition:
         sequence, previous, epoch = map(int, links)
         if epoch < self.epoch or sequence > self.goal:
             return  # from a journal that was replaced since; or newer than the heads that were read
-        if previous > self.sequence:
-            raise SystemExit(f"{self.source}: {previous} is missing before {sequence}; seen up to {self.sequence}")
+        if previous > self.sequence:  # to take it would lose the missing ones; it comes again behind them
+            self.gap = self.gap or f"{previous} is missing before {sequence}"
+            return
+        if sequence > self.sequence:
+            self.gap = ""
         self.sequence, self.epoch = max(self.sequence, sequence), epoch
         if headers["ce_id"] in self.ids:
             self.repeated += 1
@@ -76,15 +86,18 @@ async def main(bootstrap: str) -> None:
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
         consumer.assign(list(partitions))
         await consumer.seek_to_beginning()
-        while not all(partition.done for partition in partitions.values()):
+        ends = await consumer.end_offsets(list(partitions))  # what the heads announce lies before them
+        while behind := [at for at, p in partitions.items() if not p.done and await consumer.position(at) < ends[at]]:
             batches = await consumer.getmany(timeout_ms=SILENCE_MS_MAX)
             if not batches:
-                raise SystemExit(f"announced, but not there: {[str(t) for t, p in partitions.items() if not p.done]}")
+                raise SystemExit(f"Kafka has given nothing for {SILENCE_MS_MAX} ms of {behind}")
             for place, records in batches.items():
                 for record in records:
                     partitions[place].take(
                         {name: (raw or b"").decode(errors="replace") for name, raw in record.headers}, record.value
                     )
+    if missing := [p.missing for p in partitions.values() if not p.done]:
+        raise SystemExit("\n".join(missing))
     counts = sum((partition.counts for partition in partitions.values()), Counter[str]())
     for type_, count in sorted(counts.items()):
         print(f"{count:7} {type_}")

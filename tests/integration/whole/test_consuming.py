@@ -131,23 +131,30 @@ def test_an_example_finds_each_fact_of_every_journal_once(
     assert int(told[3]) >= 1, "the one that is nobody's"
 
 
-def test_the_examples_stop_where_a_record_is_missing(platform_told: Platform, stage: Stage, case: str) -> None:
+def test_the_examples_tell_what_is_missing_and_read_on_once_it_was_sent_again(
+    platform_told: Platform, stage: Stage, case: str
+) -> None:
     bootstrap, instant = platform_told.kafka.bootstrap, datetime.now(UTC)
     asyncio.run(create(bootstrap, f"baton.{NOBODY}"))
-    link = {"ce_source": f"/baton/{NOBODY}", "ce_type": f"{NOBODY}.Spoke", "ce_epoch": "1"}
-    said = [
-        Record("k", b"{}", link | {"ce_id": number, "ce_sequence": number, "ce_previous": previous})
-        for number, previous in (("1", "0"), ("3", "2"))
-    ]
-    write(bootstrap, f"baton.{NOBODY}", said)
-    announce(bootstrap, heads.Head(NOBODY, 1, instant, {0: 3}))
+    write(bootstrap, f"baton.{NOBODY}", [spoken(number) for number in (1, 2, 4, 5)])
+    announce(bootstrap, heads.Head(NOBODY, 1, instant, {0: 5}))
     try:
         for program in PROGRAMS:
             done = ran(program, bootstrap)
             assert done.returncode == 1, program
-            assert f"/baton/{NOBODY}: 2 is missing before 3; seen up to 1" in done.stderr
+            assert f"/baton/{NOBODY}: 3 is missing before 4; seen up to 2" in done.stderr
+        write(bootstrap, f"baton.{NOBODY}", [spoken(number) for number in (3, 4, 5)])
+        for program in PROGRAMS:
+            done = ran(program, bootstrap)
+            assert done.returncode == 0, done.stderr
+            assert counted(done.stdout)[f"{NOBODY}.Spoke"] == 5, program
     finally:
         announce(bootstrap, heads.Head(NOBODY, 1, instant, {}))
+
+
+def spoken(number: int) -> Record:
+    link = {"ce_id": str(number), "ce_sequence": str(number), "ce_previous": str(number - 1), "ce_epoch": "1"}
+    return Record("k", b"{}", link | {"ce_source": f"/baton/{NOBODY}", "ce_type": f"{NOBODY}.Spoke"})
 
 
 def announce(bootstrap: str, head: heads.Head) -> None:
