@@ -131,7 +131,7 @@ def tell(lines: Iterable[LedgerRow], asked: Asked) -> History:
     ]
     legs = case_legs(_turns(facts), _end(known, facts, asked).astimezone(UTC))
     # Who asks what had happened gets the outcome of what happened last; else what was learnt last counts, as it did.
-    told = facts if asked.occurred_until is None else sorted(facts, key=lambda found: found[0].occurred_at)
+    told = facts if asked.occurred_until is None else sorted(facts, key=_as_happened)
     return History(
         holder=_holder(told),
         state=_state(told) if known else None,
@@ -145,6 +145,14 @@ def tell(lines: Iterable[LedgerRow], asked: Asked) -> History:
 def _in(line: LedgerRow, asked: Asked) -> bool:
     on_record = asked.as_of is None or line.recorded_at <= asked.as_of
     return on_record and (asked.occurred_until is None or line.occurred_at <= asked.occurred_until)
+
+
+def _as_happened(found: tuple[LedgerRow, Fact]) -> tuple[bool, datetime]:
+    """An opening goes first: where its source tells only the day, it occurred at that day's end, after what was done on
+    that day.
+    """
+    line, fact = found
+    return not isinstance(fact, CaseOpened), line.occurred_at
 
 
 def _turns(facts: Sequence[tuple[LedgerRow, Fact]]) -> list[Turn]:

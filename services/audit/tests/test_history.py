@@ -209,6 +209,16 @@ def test_of_what_had_happened_the_last_to_happen_counts_and_of_what_was_known_th
     assert (known.holder, known.state) == ("production", "conflict")
 
 
+def test_a_case_that_was_closed_on_the_day_whose_end_its_source_names_as_its_opening_is_closed() -> None:
+    audit = MemoryService(SERVICE)
+    audit.hear(OPENED, subject=CASE, at=at("23:59"))
+    audit.hear(CaseRouted("production", "quality"), subject=CASE, at=at("23:59"))
+    audit.hear(HandoffAccepted(1, "production"), subject=CASE, at=at("10:00"))
+    audit.hear(CaseClosed("done"), subject=CASE, at=at("11:00"))
+    happened = _told(audit, occurred_until=at("08:00", day=3))
+    assert (happened.state, happened.holder, happened.legs) == ("closed", "production", ())
+
+
 def test_a_breach_that_was_none_is_shown_as_withdrawn() -> None:
     audit = MemoryService(SERVICE)
     for fact in (OPENED, BREACH, BreachWithdrawn(CLOCK, "answer", "complaint-answer", at("11:40"), at("11:39"))):
