@@ -36,7 +36,7 @@ class Kind:
 
 
 PARKING_KINDS = (
-    Kind("RecordParked", 1, RecordParked),
+    Kind("RecordParked", 1, RecordParked, personal=("reason",)),
     Kind("ParkedRecordReleased", 1, ParkedRecordReleased),
     Kind("ParkedRecordDropped", 1, ParkedRecordDropped),
 )

@@ -129,7 +129,10 @@ _PLAIN = tuple(name for name in Parked.__struct_fields__ if name not in ("reason
 
 
 class RecordParked(Fact, frozen=True):
-    """A record of another owner could not be taken; later records of its key wait when its kind says so."""
+    """A record of another owner could not be taken; later records of its key wait when its kind says so.
+
+    `reason` may quote what the record says.
+    """
 
     parked: UUID
     topic: str

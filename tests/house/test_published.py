@@ -58,6 +58,14 @@ def test_a_head_is_valid_by_its_schema() -> None:
     assert not validator(published("baton.Head.json")).is_valid(said | {"sequences": {"first": 1}})
 
 
+def test_what_people_and_sources_write_freely_is_marked_as_personal_in_every_fact() -> None:
+    freely = {"title", "note", "reason", "question", "answer", "solution", "summary", "outcome"}
+    for contract in contracts():
+        for type_, kind in contract.kinds.items():
+            if type_ != "sla.EscalationEnded":  # its outcome is one of three words of ours
+                assert freely & set(kind.fact.__struct_fields__) <= set(kind.personal), type_
+
+
 def test_personal_data_is_marked_where_the_contract_says_so() -> None:
     for type_, kind, version in versions():
         assert set(marked(published(f"{type_}.v{version}.json"))) == set(kind.personal), type_

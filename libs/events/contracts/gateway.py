@@ -116,7 +116,7 @@ CONTRACT = Contract(
     "gateway",
     (
         Kind("RequestReceived", 1, RequestReceived, personal=("title", "form")),
-        Kind("RequestClosed", 1, RequestClosed),
+        Kind("RequestClosed", 1, RequestClosed, personal=("outcome",)),
         Kind("SourceAdvanced", 1, SourceAdvanced),
         Kind("WorkItemReported", 1, WorkItemReported, personal=("summary", "assignee")),
         Kind("DeliveryAltered", 1, DeliveryAltered),

@@ -222,7 +222,7 @@ class SourceCloseDeclined(Fact, frozen=True):
 
 
 class CaseClosed(Fact, frozen=True):
-    """The case has ended, and nothing more is handed over in it. `outcome`: how, in a word."""
+    """The case has ended, and nothing more is handed over in it. `outcome`: how, in a word or in its source's words."""
 
     outcome: str
 
@@ -248,7 +248,7 @@ CONTRACT = Contract(
         Kind("SolutionGiven", 1, SolutionGiven, personal=("solution",)),
         Kind("CustomerTold", 1, CustomerTold),
         Kind("CallBackDone", 1, CallBackDone, personal=("note",)),
-        Kind("SourceCloseDeclined", 1, SourceCloseDeclined),
-        Kind("CaseClosed", 1, CaseClosed),
+        Kind("SourceCloseDeclined", 1, SourceCloseDeclined, personal=("outcome",)),
+        Kind("CaseClosed", 1, CaseClosed, personal=("outcome",)),
     ),
 )
