@@ -38,7 +38,7 @@ def play(stage: Stage) -> str:
     _expect_rung(stage, case, 1, ["pd-1", "prod-1", "purch-1"])
     stage.at("12:10", "no answer from them: their common superior is asked · 升级至共同上级")
     _expect_rung(stage, case, 2, ["vp-ops"])
-    stage.at("12:25", "钱立 rules: production holds it, purchasing is consulted · 裁决：生产部负责，采购部协助")
+    stage.at("12:25", "钱立 rules: production is to take it, purchasing is consulted · 裁决：生产部负责，采购部协助")
     ruling = {
         "responsible": "production",
         "consulted": ["purchasing"],

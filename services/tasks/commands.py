@@ -149,7 +149,7 @@ class RejectHandoff(Rejection):
 
 
 class Ruling(Command):
-    """Who holds the case from now on, whom they must ask first, and why. `question` is what the consulted are asked."""
+    """Who is to take the case, whom they must ask first, and why. `question` is what the consulted are asked."""
 
     responsible: Code
     consulted: Annotated[tuple[Code, ...], Field(max_length=SEATS_MAX)] = ()

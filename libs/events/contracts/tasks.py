@@ -157,7 +157,7 @@ class ConflictOpened(Fact, frozen=True):
 
 
 class ConflictRuled(Fact, frozen=True):
-    """`ruler` binds the case: `responsible` holds it, `consulted` must answer before the solution."""
+    """`ruler` binds the case: `responsible` is to take it, `consulted` must answer before the solution."""
 
     ruler: str
     responsible: str

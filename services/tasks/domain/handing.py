@@ -57,7 +57,7 @@ def reject_handoff(case: Case, command: RejectHandoff, asked: Asked) -> Sequence
         bound = departments_named(asked.views, [case.ruling.responsible])
         raise Refusal(
             "ruling-binds",
-            f"{ruler.en} ruled that {bound.en} holds the case; accept it",
+            f"{ruler.en} ruled that {bound.en} is to take the case; accept it",
             f"{ruler.zh}已裁决由{bound.zh}负责，请接收",
         )
     bounces = case.bounces + 1

@@ -182,6 +182,8 @@ def test_a_ruling_binds_so_its_department_cannot_reject() -> None:
     reject = RejectHandoff(case_id=CASE_ID, number=4, reason="still not ours", next_department="product")
     refusal = refused(ruled(), "ruling-binds", reject, by="prod-1")
     assert "vp-ops" in refusal.en
+    assert "Production is to take the case; accept it" in refusal.en, "until then its sender holds it"
+    assert "生产部负责，请接收" in refusal.zh
 
 
 def test_no_solution_before_everybody_consulted_was_heard() -> None:
