@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -56,15 +57,16 @@ def replay(
         if text is not None:
             asked[field] = parse_instant(text, f"--{field.replace('_', '-')}").isoformat()
     with open_doors(running_platform(), tenant) as doors:
-        told = _told(doors.as_("auditor", AUDITOR), f"/v1/cases/{case}/history", asked)
+        told = told_of(doors.as_("auditor", AUDITOR), case, asked)
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         _show(told, shown_in)
 
 
-def _told(auditor: Visitor, path: str, asked: Mapping[str, str | None]) -> Told:
-    """The history with the entries of all its pages."""
+def told_of(auditor: Visitor, case: str, asked: Mapping[str, str | None]) -> Told:
+    """The history with the entries of all its pages. A reference may have any character, also those of addresses."""
+    path = f"/v1/cases/{quote(case, safe='')}/history"
     told: Told = auditor.get("audit", path, **asked)
     while told["next_cursor"] is not None:
         page = auditor.get("audit", path, **asked, cursor=told["next_cursor"])

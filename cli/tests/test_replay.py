@@ -7,11 +7,13 @@ from string import Formatter
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from rich.console import Console
 
-from cli.replay import Told, remarks, table_of
+from cli.replay import Told, remarks, table_of, told_of
 from cli.wording import WORDS, in_words
+from infra.local.doors import Visitor
 from libs.events.contracts import directory, gateway, goals, notify, sla, tasks
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -116,3 +118,15 @@ def test_the_words_name_only_facts_and_fields_that_there_are() -> None:
     for name, parts in WORDS.items():
         named = {field for part in parts for _, field, _, _ in Formatter().parse(part) if field}
         assert named <= set(facts[name].__struct_fields__), f"cli/wording.py: {name}"
+
+
+def test_a_case_is_asked_for_by_its_reference_whatever_characters_that_has() -> None:
+    asked: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return httpx.Response(200, json={"entries": [], "next_cursor": None})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        told_of(Visitor(client, {"audit": "http://audit"}, "token"), "RE/2024?#12 %", {})
+    assert asked == [b"/v1/cases/RE%2F2024%3F%2312%20%25/history"]

@@ -68,7 +68,7 @@ async def cases(
     return await read.page(CASES, equal=equal, order=("noted_at",))
 
 
-@router.get("/cases/{case}/history", responses={409: problems.answer(409)})
+@router.get("/cases/{case:path}/history", responses={409: problems.answer(409)})
 async def history(
     case: str,
     doors: Annotated[Doors, Depends(doors_of)],
@@ -81,7 +81,7 @@ async def history(
     limit: Annotated[int, Query(ge=1, le=ENTRIES_MAX)] = ENTRIES_MAX,
     cursor: Annotated[UUID | None, Query(description="next_cursor of the page before: an entry's id")] = None,
 ) -> Annotated[CaseHistory, AsRow]:
-    """Everything about a case, by its id or by the reference that its source gave it."""
+    """Everything about a case, by its id or its source's reference, either percent-encoded (`/` as `%2F`)."""
     final = await _is_final(doors, as_of)
     case_id, row = await _case(doors, identity.tenant, case, source)
     lines = await _lines(doors, identity.tenant, case_id)

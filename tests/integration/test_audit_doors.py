@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -91,7 +92,9 @@ async def _everybody_announced(standing: Standing, clock: str, parked: int = 0) 
 
 
 async def _history(audit: Standing, case: str = "STORY1", **query: str) -> httpx.Response:
-    return await audit.client.get(f"/v1/cases/{case}/history", params=query, headers=audit.bearer("auditor"))
+    return await audit.client.get(
+        f"/v1/cases/{quote(case, safe='')}/history", params=query, headers=audit.bearer("auditor")
+    )
 
 
 async def test_a_case_is_told_by_its_id_and_by_its_reference(audit: Standing) -> None:
@@ -118,6 +121,17 @@ async def test_a_reference_that_looks_like_an_id_is_found(audit: Standing) -> No
     await audit.parts.journal.hear([heard(60, request, "11:00", "crm-1", subject=subject)])
     await _everybody_announced(audit, "12:00")
     assert (await _history(audit, reference)).json()["case_id"] == str(subject)
+
+
+@pytest.mark.parametrize("reference", ["RE/2024/0012", "RE/2024/history", "12?", "#12 %2F"])
+async def test_a_reference_is_found_whatever_characters_it_has(audit: Standing, reference: str) -> None:
+    subject = UUID(int=78)
+    request = RequestReceived("erp", reference, "complaint", "quality", "stains", FORM)
+    await audit.parts.journal.hear([heard(60, request, "11:00", "crm-1", subject=subject)])
+    await _everybody_announced(audit, "12:00")
+    assert (await _history(audit, reference)).json()["case_id"] == str(subject)
+    unknown = (await _history(audit, f"{reference}/x")).json()
+    assert unknown["rule"] == "unknown-case"
 
 
 async def test_each_handoff_is_told_a_second_after_and_not_a_second_before(audit: Standing) -> None:
