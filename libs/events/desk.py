@@ -138,15 +138,19 @@ class Desk:
 
     async def slipped_in(self, draft: Draft, verdict: Verdict) -> str | None:
         """Why the record cannot be its owner's, if it stands at a place of the chain that was passed without it."""
-        if not verdict.passed or verdict.heard is None or verdict.link is None:
-            return None
-        id_ = verdict.heard.id
-        if any(heard.id == id_ for heard in draft.heard) or await self.database.fetchval(_HEARD, id_):
+        if not verdict.passed or verdict.heard is None or verdict.link is None or await self.heard(draft, verdict):
             return None
         return (
-            f"sequence {verdict.link.sequence} of its owner was passed without the id {id_}: compare with the owner's"
-            " journal, then drop it, or retry it to take it all the same"
+            f"sequence {verdict.link.sequence} of its owner was passed without the id {verdict.heard.id}: compare with"
+            " the owner's journal, then drop it, or retry it to take it all the same"
         )
+
+    async def heard(self, draft: Draft, verdict: Verdict) -> bool:
+        """Whether a fact with this id was heard before."""
+        if verdict.heard is None:
+            return False
+        id_ = verdict.heard.id
+        return any(heard.id == id_ for heard in draft.heard) or bool(await self.database.fetchval(_HEARD, id_))
 
     def set_aside(self, draft: Draft, verdict: Verdict, now: datetime) -> None:
         """Park a record with its problem, or let it wait when it has none."""

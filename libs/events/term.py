@@ -135,7 +135,11 @@ class Term:
         slipped_in = await self.desk.slipped_in(draft, verdict)
         if slipped_in is not None:
             verdict = verdict.refused(Problem.FOREIGN, slipped_in)
-        behind = self.desk.waiting(draft, key) and (verdict.problem is None or verdict.problem.blocks)
+        behind = (
+            self.desk.waiting(draft, key)
+            and (verdict.problem is None or verdict.problem.blocks)
+            and not await self.desk.heard(draft, verdict)  # one that was is only compared with what stands
+        )
         if behind:
             verdict = replace(verdict, problem=None, reason="")
         elif verdict.problem is None:

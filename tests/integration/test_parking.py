@@ -96,6 +96,13 @@ async def numbers(hearer: Hearer, subject: UUID) -> list[bytes]:
     return [entry.data for entry in await hearer.heard() if entry.subject == subject]
 
 
+async def read_again(hearer: Hearer) -> None:
+    """Makes the next listener read everything from the start."""
+    database = await asyncpg.connect(hearer.database.owner_url)
+    await database.execute("update journal.offsets set next_offset = 0")
+    await database.close()
+
+
 async def facts(hearer: Hearer) -> list[str]:
     return [entry.type.partition(".")[2] for entry in await hearer.journal.read_decided(0, 100)]
 
@@ -151,9 +158,7 @@ async def test_a_dropped_record_lets_its_key_flow_and_stays_dropped(world: World
         await until(heard_by(hearer, count=7))
     assert await numbers(hearer, subject) == [GOOD % number for number in (1, 3, 4)]
     assert await facts(hearer) == ["RecordParked", "ParkedRecordDropped"]
-    database = await asyncpg.connect(hearer.database.owner_url)
-    await database.execute("update journal.offsets set next_offset = 0")  # everything is read again
-    await database.close()
+    await read_again(hearer)
     hearer.listener = hearer.new_listener()
     async with running(hearer.listener):
         await forge.say(subject, GOOD % 9)
@@ -324,6 +329,28 @@ async def test_when_too_much_waits_the_partition_stops_and_says_so(
         await until(heard_by(hearer, count=11))
         assert not await stopped()
     assert await numbers(hearer, subject) == [GOOD % number for number in (1, 2, 3, 4, 9, 10, 11)]
+
+
+async def test_what_was_heard_does_not_wait_when_its_topic_is_read_again_behind_a_parked_record_of_its_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "WAITING_MAX", 3)
+    forge, hearer = await forged(world)
+    subject = uuid4()
+    first, *_ = [await forge.say(subject, GOOD % number) for number in range(1, 6)]
+    await forge.say(subject, b"no json")
+    async with running(hearer.listener):
+        await until(rows(hearer, count=1))
+    await read_again(hearer)
+    hearer.listener = hearer.new_listener()
+    await world.pen.write(first, value=GOOD % 666)
+    await forge.say(subject, GOOD % 7)
+    async with running(hearer.listener):
+        found = await until(rows(hearer, count=3))
+    assert {(row.kind, row.state) for row in found} == {
+        ("unreadable", "parked"), ("altered", "parked"), ("waiting", "waiting"),
+    }  # fmt: skip
+    assert await numbers(hearer, subject) == [GOOD % number for number in range(1, 6)]
 
 
 async def test_a_refused_reaction_is_parked_and_run_again(world: World) -> None:
