@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -68,6 +68,49 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return replace(self, problem=problem, reason=reason, heard=None, wanted=False)
 
 
+class Judging(Protocol):
+    def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict:
+        """What the record itself says. `place`: None for one that comes from its parked row."""
+
+
+def judged(by: Judging, raw: Raw, now: datetime, place: Place | None) -> Verdict:
+    """The verdict of `by`. A record over which judging breaks is parked with why: raised, it would come first again for
+    ever. Its place in the chain counts all the same, if it can be read, or the next record would be held for it.
+    """
+    try:
+        return by.judge(raw, now, place)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the row's reason
+        reason = f"judging it failed: {error!r}"
+    try:
+        verdict = chained(raw, place)
+    except Exception:  # noqa: BLE001 - the reason stands already
+        verdict = Verdict(raw)
+    if verdict.held or verdict.problem is Problem.OLD_EPOCH:
+        return verdict
+    return verdict.refused(Problem.UNREADABLE, reason)
+
+
+def chained(raw: Raw, place: Place | None) -> Verdict:
+    """What the record's place in its owner's chain says, whatever else is in it."""
+    event: wire.Envelope | None = None
+    try:
+        event = wire.envelope(raw.headers, raw.value)
+        if f"baton.{wire.owner_of(event)}" != raw.topic:
+            reason = f"source {wire.shown(event.text('source'))} speaks on topic {raw.topic}"
+            return Verdict(raw, event, problem=Problem.FOREIGN, reason=reason)
+        link = wire.link(event)
+    except Undecodable as error:
+        foreign = error.field in ("ce_source", "ce_type") and bool(error.value)
+        return Verdict(raw, event, problem=Problem.FOREIGN if foreign else Problem.UNREADABLE, reason=str(error))
+    if place is not None:
+        if link.epoch < place.epoch:
+            reason = f"epoch {link.epoch} though its owner is in epoch {place.epoch}"
+            return Verdict(raw, event, link, problem=Problem.OLD_EPOCH, reason=reason)
+        if link.sequence > place.sequence and link.previous > place.sequence:
+            return Verdict(raw, event, link, held=True)
+    return Verdict(raw, event, link)
+
+
 class Subscription(NamedTuple):
     """What was recorded before `since` is backfilled; what was before `listened_from` may have been passed over."""
 
@@ -86,40 +129,27 @@ class Judge:
 
     def judge(self, raw: Raw, now: datetime, place: Place | None = None) -> Verdict:
         """`place`: where the record stands in its partition; None for one that comes from its parked row."""
-        event: wire.Envelope | None = None
-        link: wire.Link | None = None
+        verdict = chained(raw, place)
+        event, link = verdict.event, verdict.link
+        if event is None or link is None or verdict.problem or verdict.held:
+            return verdict
+        everything = self._subscriptions.get(f"{raw.topic.removeprefix('baton.')}.{ANYTHING}")
+        subscription = self._subscriptions.get(event.text("type")) or everything
+        if subscription is None:
+            return verdict
         try:
-            event = wire.envelope(raw.headers, raw.value)
-            type_, source = event.text("type"), event.text("source")
-            if f"baton.{wire.owner_of(event)}" != raw.topic:
-                reason = f"source {wire.shown(source)} speaks on topic {raw.topic}"
-                return Verdict(raw, event, problem=Problem.FOREIGN, reason=reason)
-            link = wire.link(event)
-            if place is not None:
-                if link.epoch < place.epoch:
-                    reason = f"epoch {link.epoch} though its owner is in epoch {place.epoch}"
-                    return Verdict(raw, event, link, problem=Problem.OLD_EPOCH, reason=reason)
-                if link.sequence > place.sequence and link.previous > place.sequence:
-                    return Verdict(raw, event, link, held=True)
-            everything = self._subscriptions.get(f"{raw.topic.removeprefix('baton.')}.{ANYTHING}")
-            subscription = self._subscriptions.get(type_) or everything
-            if subscription is None:
-                return Verdict(raw, event, link)
             recorded_at = event.instant("recordedat")
             heard = wire.heard(event, backfilled=recorded_at < subscription.since)
-            # By its owner's clock, which may be ahead of ours.
-            may_be_new = everything is None and recorded_at < subscription.listened_from + _AHEAD_MAX
-            passed = place is not None and link.epoch == place.epoch and link.sequence <= place.sequence
-            passed = passed and not may_be_new
-            problem = self._problem(heard, now)
-            if problem is not None:
-                return Verdict(raw, event, link, None, *problem, passed=passed)
-            return Verdict(raw, event, link, heard, wanted=True, passed=passed)
         except Undecodable as error:
-            foreign = error.field in ("ce_source", "ce_type") and bool(error.value)
-            return Verdict(
-                raw, event, link, problem=Problem.FOREIGN if foreign else Problem.UNREADABLE, reason=str(error)
-            )
+            return verdict.refused(Problem.UNREADABLE, str(error))
+        # By its owner's clock, which may be ahead of ours.
+        may_be_new = everything is None and recorded_at < subscription.listened_from + _AHEAD_MAX
+        passed = place is not None and link.epoch == place.epoch and link.sequence <= place.sequence
+        passed = passed and not may_be_new
+        problem = self._problem(heard, now)
+        if problem is not None:
+            return Verdict(raw, event, link, None, *problem, passed=passed)
+        return Verdict(raw, event, link, heard, wanted=True, passed=passed)
 
     def _problem(self, heard: Heard, now: datetime) -> tuple[Problem, str] | None:
         """Why the record cannot be taken, if so."""

@@ -28,7 +28,7 @@ from libs.events.broker import Described, describe, describe_those_there, partit
 from libs.events.errors import BatonError, Undecodable
 from libs.events.fetching import raw_of
 from libs.events.journal import Journal
-from libs.events.judging import Place
+from libs.events.judging import Place, judged
 from libs.events.leading import LOCK_CLASS, SETTINGS
 from libs.events.listener import Hearing
 from libs.events.published import compared_from, load
@@ -208,7 +208,7 @@ async def _stage_heard(hearing: Hearing, owner: Database, kafka: str, until: dat
             if raw.place in left:
                 continue
             place = places[raw.place]
-            verdict = hearing.judge(raw, now, place)
+            verdict = judged(hearing, raw, now, place)
             link, heard = verdict.link, verdict.heard
             beyond = heard is not None and heard.recorded_at > until
             if link is None or verdict.held or verdict.problem or beyond or (raw.topic, raw.key) in aside:

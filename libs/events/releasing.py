@@ -11,7 +11,7 @@ import asyncpg
 from msgspec.structs import replace
 
 from libs.events.desk import Desk, Draft, Key
-from libs.events.judging import Place, Raw, Verdict, raw_of
+from libs.events.judging import Judging, Verdict, judged, raw_of
 from libs.events.parked import Parked, Problem, State, shortened
 from libs.events.parking import fetch_rows
 
@@ -24,9 +24,7 @@ where act is not null and state = 'parked' and kind <> 'reaction' and topic = an
 """
 
 
-class Taking(Protocol):
-    def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict: ...
-
+class Taking(Judging, Protocol):
     async def take(self, verdict: Verdict, draft: Draft) -> Verdict: ...
 
 
@@ -78,7 +76,7 @@ def _on_gap(desk: Desk, draft: Draft, act: Act, now: datetime) -> None:
 
 async def _retry(desk: Desk, taking: Taking, draft: Draft, act: Act, now: datetime) -> None:
     row = act.row
-    verdict = taking.judge(raw_of(row, value=act.mended), now, None)
+    verdict = judged(taking, raw_of(row, value=act.mended), now, None)
     if verdict.wanted:
         verdict = await taking.take(verdict, draft)
     if verdict.problem:
@@ -104,7 +102,7 @@ async def drain(desk: Desk, taking: Taking, key: Key, now: datetime) -> None:
             return
         draft = Draft()
         for row in waiting:
-            verdict = taking.judge(raw_of(row), now, None)
+            verdict = judged(taking, raw_of(row), now, None)
             if verdict.wanted:
                 verdict = await taking.take(verdict, draft)
             if verdict.problem is None:

@@ -14,7 +14,7 @@ from opentelemetry import trace
 
 from libs.events.desk import Desk, Draft, Key, Partition
 from libs.events.fetching import Fetching
-from libs.events.judging import Place, Raw, Verdict, row
+from libs.events.judging import Judging, Place, Raw, Verdict, judged, row
 from libs.events.parked import Parked, Problem, State
 from libs.events.parking import fetch_rows
 from libs.events.releasing import act_on, asked, drain
@@ -27,7 +27,7 @@ _NOT_OF_THE_CHAIN = (Problem.OLD_EPOCH, Problem.FOREIGN)
 _tracer = trace.get_tracer("baton")
 
 
-class Taker(Protocol):
+class Taker(Judging, Protocol):
     """What differs between the receivers: which topics, what a record says, and where a good one goes."""
 
     role: str
@@ -36,9 +36,6 @@ class Taker(Protocol):
 
     async def prepare(self, database: asyncpg.Connection[asyncpg.Record]) -> None:
         """Called when leadership begins."""
-
-    def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict:
-        """What the record itself says."""
 
     async def take(self, verdict: Verdict, draft: Draft) -> Verdict:
         """Take a good record, into the draft or elsewhere; returns the verdict, with a problem where it is refused."""
@@ -106,7 +103,7 @@ class Term:
     async def _one(self, draft: Draft, partition: Partition, raw: Raw, now: datetime) -> bool:
         """Put one record into the draft; False when nothing more of its partition can be taken now."""
         place = self.desk.place(draft, partition)
-        verdict = self._judged(raw, now, place)
+        verdict = judged(self.taker, raw, now, place)
         gap = self.gaps.get(partition)
         if gap is not None and not _continues(verdict, place):
             return True  # read past; it comes again once the gap has closed
@@ -120,12 +117,6 @@ class Term:
             return False
         draft.places[partition] = after = _moved(place, verdict, gap)
         return gap is None or after.sequence < (gap.previous or 0)
-
-    def _judged(self, raw: Raw, now: datetime, place: Place) -> Verdict:
-        try:
-            return self.taker.judge(raw, now, place)
-        except Exception as error:  # noqa: BLE001 - parked with why: it would come first again, for ever
-            return Verdict(raw, problem=Problem.UNREADABLE, reason=f"judging it failed: {error!r}")
 
     async def _take_or_set_aside(self, draft: Draft, verdict: Verdict, now: datetime) -> str | None:
         """Returns why the record can neither be taken nor set aside, if so."""

@@ -89,7 +89,7 @@ async def test_a_record_over_which_judging_itself_breaks_is_parked_and_the_other
     speaker = await world.speaker()
     hearer = await world.hearer(speaker)
     bad, good = uuid4(), uuid4()
-    while speaker.partition(good) == speaker.partition(bad):
+    while speaker.partition(good) != speaker.partition(bad):
         good = uuid4()
     judge = Judge.judge
 
@@ -104,7 +104,14 @@ async def test_a_record_over_which_judging_itself_breaks_is_parked_and_the_other
     async with running(speaker.publisher), running(hearer.listener):
         await hearer.has(1)
         (parked,) = await hearer.parking.page()
-    assert (parked.kind, "a shape that nobody thought of" in parked.reason) == (Problem.UNREADABLE, True)
+        assert (parked.kind, "a shape that nobody thought of" in parked.reason) == (Problem.UNREADABLE, True)
+        still = await hearer.parking.retry(parked.id, "ops-1")
+        assert (still.state, still.tries, still.reason) == ("parked", 1, parked.reason)
+        monkeypatch.undo()  # a program that has thought of it
+        await speaker.say(bad, Said(3))
+        await hearer.parking.retry(parked.id, "ops-1")
+        await hearer.has(3)
+        assert not hearer.listener.state().restarts
 
 
 async def test_facts_that_nobody_needs_are_passed_over_but_their_sequence_counts(world: World) -> None:

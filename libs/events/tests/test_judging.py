@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
-from libs.events import wire
+from libs.events import judging, wire
 from libs.events.contract import Contract, Kind, Language
 from libs.events.entries import Entry, Fact, new_id
 from libs.events.judging import Judge, Place, Raw, Subscription, Verdict, raw_of, row
@@ -165,3 +165,19 @@ def test_a_long_key_is_shown_by_its_beginning_and_told_apart_by_its_digest() -> 
     one, other = (key_text(b"k" * 100_000 + end) for end in (b"1", b"2"))
     assert one != other
     assert len(one.encode()) < 1_000
+
+
+class Breaking:
+    def judge(self, raw: Raw, now: datetime, place: Place | None) -> Verdict:
+        raise KeyError("a shape that nobody thought of")
+
+
+def test_a_record_over_which_judging_breaks_is_parked_at_its_place_in_the_chain() -> None:
+    record = raw()
+    verdict = judging.judged(Breaking(), record, NOW, HERE)
+    assert (verdict.problem, verdict.link, verdict.event) == (Problem.UNREADABLE, (5, 4, 1), judged(record).event)
+    assert "a shape that nobody thought of" in verdict.reason
+    assert judging.judged(Breaking(), raw(sequence=9, previous=6), NOW, HERE).held
+    assert judging.judged(Breaking(), raw(), NOW, Place(17, 4, 2)).problem is Problem.OLD_EPOCH
+    unreadable = judging.judged(Breaking(), raw(headers={"ce_sequence": b"?"}), NOW, None)
+    assert (unreadable.problem, unreadable.link) == (Problem.UNREADABLE, None)
