@@ -28,6 +28,8 @@ WAITING_MAX = 1_000
 """Records that wait behind one parked one; the next one stops its partition."""
 PENDING_MAX = 50_000
 """Records parked or waiting at one desk; the next one stops its partition."""
+DRAFT_BYTES_MAX = 4 * 1024 * 1024
+"""Of records in one draft; the one that brings it there is its last."""
 
 _OFFSETS = "select topic, partition, topic_id, next_offset, epoch, sequence from journal.offsets where topic = any($1)"
 _BLOCKED = """

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import replace
 
-from libs.events.desk import Desk, Draft, Key
+from libs.events.desk import DRAFT_BYTES_MAX, Desk, Draft, Key
 from libs.events.judging import Judging, Verdict, judged, raw_of
 from libs.events.parked import Parked, Problem, State, shortened
 from libs.events.parking import fetch_rows
@@ -21,6 +21,16 @@ DRAINED_AT_ONCE_MAX = 200
 _ASKED = """
 select id, act, act_by, act_mended from journal.parked
 where act is not null and state = 'parked' and kind <> 'reaction' and topic = any($1) order by act_at limit $2
+"""
+
+# The record that brings a draft to its bytes is its last.
+_NEXT = """
+topic = $1 and key = $2 and state = 'waiting' and number <= (
+  select max(w.number) from (
+    select number, sum(octet_length(value)) over (order by number) - octet_length(value) as before
+    from journal.parked where topic = $1 and key = $2 and state = 'waiting' order by number limit $3) w
+  where w.before < $4)
+order by number
 """
 
 
@@ -92,12 +102,7 @@ async def drain(desk: Desk, taking: Taking, key: Key, now: datetime) -> None:
         parked = await fetch_rows(
             desk.database, "topic = $1 and key = $2 and state = 'parked' and kind = any($3) limit 1", *key, _BLOCKING
         )
-        waiting = await fetch_rows(
-            desk.database,
-            "topic = $1 and key = $2 and state = 'waiting' order by number limit $3",
-            *key,
-            DRAINED_AT_ONCE_MAX,
-        )
+        waiting = await fetch_rows(desk.database, _NEXT, *key, DRAINED_AT_ONCE_MAX, DRAFT_BYTES_MAX)
         if parked or not waiting:
             return
         draft = Draft()

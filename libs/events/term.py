@@ -12,7 +12,7 @@ import asyncpg
 from msgspec.structs import replace
 from opentelemetry import trace
 
-from libs.events.desk import Desk, Draft, Key, Partition
+from libs.events.desk import DRAFT_BYTES_MAX, Desk, Draft, Key, Partition
 from libs.events.fetching import Fetching
 from libs.events.judging import Judging, Place, Raw, Verdict, judged, row
 from libs.events.parked import Parked, Problem, State
@@ -21,8 +21,6 @@ from libs.events.releasing import act_on, asked, drain
 from libs.events.tracing import link_current
 
 ACTS_EVERY_S = 0.5
-DRAFT_BYTES_MAX = 4 * 1024 * 1024
-"""Of records in one draft; the one that brings it there is its last."""
 _NOT_OF_THE_CHAIN = (Problem.OLD_EPOCH, Problem.FOREIGN)
 _tracer = trace.get_tracer("baton")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,9 +12,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from libs.events import desk, wire
+from libs.events.appends import DATA_BYTES_MAX
+from libs.events.desk import DRAFT_BYTES_MAX
 from libs.events.entries import Entry, new_id
 from libs.events.errors import CommandReused, NotFound, Refusal, Unavailable, Undecodable
 from libs.events.inbound import Inbound
+from libs.events.parked import Parked
 from libs.events.parking import ROWS_MAX, Listed
 from tests.integration.speakers import Hearer, Said, Speaker, World, running, until
 
@@ -164,6 +167,30 @@ async def test_a_dropped_record_lets_its_key_flow_and_stays_dropped(world: World
         await forge.say(subject, GOOD % 9)
         await until(heard_by(hearer, count=8))
         assert await hearer.parking.page() == []
+
+
+async def test_large_records_that_waited_are_let_flow_a_few_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge, hearer = await forged(world)
+    subject, text = uuid4(), b"x" * 400_000
+    await forge.say(subject, b"no json")
+    large = [b'{"number":%d,"text":"%b"}' % (number, text) for number in range(2, 32)]
+    for value in large:
+        await forge.say(subject, value)
+    sizes, hear = list[int](), hearer.journal.hear
+
+    async def measured(heard: Any, offsets: Any, parked: Sequence[Parked], *args: Any, **more: Any) -> Any:
+        sizes.append(sum(len(row.value) for row in parked))
+        return await hear(heard, offsets, parked, *args, **more)
+
+    monkeypatch.setattr(hearer.journal, "hear", measured)
+    async with running(hearer.listener):
+        first, *_ = await until(rows(hearer, count=31))
+        await hearer.parking.drop(first.id, "ops-1")
+        await until(heard_by(hearer, count=30))
+    assert max(sizes) < DRAFT_BYTES_MAX + DATA_BYTES_MAX
+    assert await numbers(hearer, subject) == large
 
 
 async def test_a_second_poison_record_of_the_key_is_parked_when_its_turn_comes(world: World) -> None:

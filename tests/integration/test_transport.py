@@ -20,6 +20,7 @@ from cloudevents.core.v1.event import CloudEvent
 from infra.local.databases import Database
 from libs.events import publisher
 from libs.events.appends import DATA_BYTES_MAX, Heard, HeardOutcome
+from libs.events.desk import DRAFT_BYTES_MAX
 from libs.events.errors import Diverged
 from libs.events.judging import Judge, Raw, Verdict
 from libs.events.listener import Listener
@@ -27,7 +28,6 @@ from libs.events.parked import Problem
 from libs.events.published import Published
 from libs.events.publisher import Publisher
 from libs.events.sending import Batch, Sending
-from libs.events.term import DRAFT_BYTES_MAX
 from tests.engines import Stores
 from tests.integration.speakers import (
     WITHIN_S,
