@@ -126,7 +126,10 @@ class HeardOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a partition was heard: the next offset in Kafka, the last sequence of its owner, in which epoch."""
+    """How far a partition was heard: the next offset in Kafka, the last sequence of its owner, in which epoch.
+
+    `reread_until`: see judging.Place; it is only read, and forgotten by sql/0030_read_again.sql.
+    """
 
     topic: str
     topic_id: str
@@ -134,6 +137,7 @@ class Offset:
     next_offset: int
     epoch: int
     sequence: int
+    reread_until: int = 0
 
 
 class Head(NamedTuple):

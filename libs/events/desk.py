@@ -31,7 +31,9 @@ PENDING_MAX = 50_000
 DRAFT_BYTES_MAX = 4 * 1024 * 1024
 """Of records in one draft; the one that brings it there is its last."""
 
-_OFFSETS = "select topic, partition, topic_id, next_offset, epoch, sequence from journal.offsets where topic = any($1)"
+_OFFSETS = """
+select topic, partition, topic_id, next_offset, epoch, sequence, reread_until from journal.offsets where topic = any($1)
+"""
 _BLOCKED = """
 select topic, key, count(*) as waiting from journal.parked
 where state = 'waiting' or (state = 'parked' and kind = any($2)) group by topic, key having topic = any($1)
@@ -85,7 +87,9 @@ class Desk:
         """Fill the memory; returns the stored offsets."""
         stored = [Offset(**found) for found in await self.database.fetch(_OFFSETS, topics)]
         self.topic_ids = {o.topic: o.topic_id for o in stored}
-        self.places = {(o.topic, o.partition): Place(o.next_offset, o.sequence, o.epoch) for o in stored}
+        self.places = {
+            (o.topic, o.partition): Place(o.next_offset, o.sequence, o.epoch, o.reread_until) for o in stored
+        }
         waiting = await self.database.fetch(_BLOCKED, topics, _BLOCKING)
         self.blocked = Counter({(found["topic"], found["key"]): found["waiting"] for found in waiting})
         pending = await self.database.fetch(_PENDING, topics)
@@ -98,11 +102,14 @@ class Desk:
 
     def begin(self, topic_ids: Mapping[str, str], starts: Mapping[Partition, int]) -> None:
         """Take over where reading really starts. A topic that does not exist now is left as it was."""
+        anew = {topic for topic, id_ in topic_ids.items() if self.topic_ids.get(topic) != id_}
         self.topic_ids |= topic_ids
         for place, start in starts.items():
             known = self.places.get(place, Place())
+            if place[0] in anew:
+                known = replace(known, reread_until=0)
             if start != known.next_offset:  # from the topic's start: the epochs come again as they came
-                known = Place(start, known.sequence, 0)
+                known = replace(known, next_offset=start, epoch=0)
             self.places[place] = known
 
     def place(self, draft: Draft, partition: Partition) -> Place:

@@ -41,11 +41,21 @@ class Raw(msgspec.Struct, frozen=True, gc=False):
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """How far a partition was heard. `sequence`: the last of its owner that was taken or passed over."""
+    """How far a partition was heard. `sequence`: the last of its owner that was taken or passed over. `reread_until`:
+    what the next offset was before all was read again for what had been passed over.
+    """
 
     next_offset: int = 0
     sequence: int = 0
     epoch: int = 0
+    reread_until: int = 0
+
+    @property
+    def fulfils(self) -> int:
+        """The last sequence that counts for what its owner announces. None does while the partition is read again:
+        below zero by what is still to be read, it only shows that this comes nearer.
+        """
+        return min(0, self.next_offset - self.reread_until) or self.sequence
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):

@@ -3,8 +3,9 @@
 A subscription to a type starts when the service first listens for it: what was recorded before is heard as backfilled
 (reactions pass it over). The very first ones of a service start STARTING_TOGETHER_S earlier, so that nothing is missed
 that another service said while this one was still starting. When a type is added later, its topic is read again from
-the start; what was heard before vanishes by its ids. A type that nobody wanted for a while keeps its start. Facts that
-nobody here needs are passed over by their header, but their sequence counts.
+the start; what was heard before vanishes by its ids, and until that is done its owner's watermark stands still. A type
+that nobody wanted for a while keeps its start. Facts that nobody here needs are passed over by their header, but their
+sequence counts.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ select $1, $2, journal.reached() - make_interval(secs => $3), case
 on conflict (type) do update set listened_from = excluded.listened_from, paused_at = null, since =
   case when s.paused_at > journal.reached() - make_interval(days => $4) then s.since else excluded.since end
 """
-_READ_AGAIN = "update journal.offsets set next_offset = 0, epoch = 0 where topic = any($1)"
+_READ_AGAIN = """
+update journal.offsets set next_offset = 0, epoch = 0, reread_until = greatest(reread_until, next_offset)
+where topic = any($1)
+"""
 
 
 class Listener:
@@ -72,7 +76,7 @@ class Listener:
 
     def positions(self) -> dict[str, dict[int, int]]:
         """Per owner and partition the last sequence heard or passed over; empty while another process listens."""
-        return by_owner(self._receiver.places())
+        return _by_owner({each: place.sequence for each, place in self._receiver.places().items()})
 
     def watermarks(self) -> dict[str, heads.Watermark]:
         """Per owner how far everything it said was heard, by this process or by the one that listens for it."""
@@ -130,7 +134,7 @@ class Hearing:
                 _log.error("offset %d of %s is passed over: %s", raw.offset, heads.TOPIC, error)
 
     async def written(self, places: Mapping[Partition, Place]) -> None:
-        found = self.fulfilment.fulfilled(by_owner(places))
+        found = self.fulfilment.fulfilled(_by_owner({each: place.fulfils for each, place in places.items()}))
         if found:
             self.fulfilment.reach(found, await self._journal.position())
 
@@ -161,10 +165,10 @@ async def _listened(database: Session, topics: Sequence[str]) -> dict[str, Subsc
     return {record["type"]: Subscription(record["since"], record["listened_from"]) for record in records}
 
 
-def by_owner(places: Mapping[Partition, Place]) -> dict[str, dict[int, int]]:
+def _by_owner(sequences: Mapping[Partition, int]) -> dict[str, dict[int, int]]:
     found: dict[str, dict[int, int]] = {}
-    for (topic, partition), place in places.items():
-        found.setdefault(_owner(topic), {})[partition] = place.sequence
+    for (topic, partition), sequence in sequences.items():
+        found.setdefault(_owner(topic), {})[partition] = sequence
     return found
 
 

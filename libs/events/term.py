@@ -192,7 +192,7 @@ def _moved(place: Place, verdict: Verdict, gap: Parked | None) -> Place:
     if link is None or verdict.problem in _NOT_OF_THE_CHAIN:
         return replace(place, next_offset=next_offset)
     epoch = place.epoch if gap is not None else max(place.epoch, link.epoch)
-    return Place(next_offset, max(place.sequence, link.sequence), epoch)
+    return Place(next_offset, max(place.sequence, link.sequence), epoch, place.reread_until)
 
 
 def _traceparent(raw: Raw) -> str:

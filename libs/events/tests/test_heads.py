@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from libs.events import heads
 from libs.events.errors import Undecodable
 from libs.events.heads import Fulfilment, Head
+from libs.events.judging import Place
 
 NESTED = b"[" * 2_000 + b"]" * 2_000
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -101,3 +102,14 @@ def test_an_owner_is_not_silent_while_its_backlog_is_heard_but_a_partition_that_
         fulfilment.reach(fulfilment.fulfilled({"tasks": {0: seen}}, now), 7, now)
     assert fulfilment.watermarks({})["tasks"].silent_since == 30.0
     assert fulfilment.watermarks({})["tasks"].at is None
+
+
+def test_while_a_topic_is_read_again_its_owners_watermark_stands_still_but_it_is_not_silent() -> None:
+    fulfilment = Fulfilment(("tasks",))
+    fulfilment.announced(head(1, p0=7))
+    for now, next_offset in ((10.0, 0), (20.0, 1), (30.0, 899), (40.0, 899)):
+        place = Place(next_offset, sequence=7, reread_until=900)
+        fulfilment.reach(fulfilment.fulfilled({"tasks": {0: place.fulfils}}, now), 7, now)
+        assert fulfilment.watermark("tasks").at is None
+    assert fulfilment.watermark("tasks").silent_since == 30.0
+    assert reached(fulfilment, tasks={0: Place(900, sequence=7, reread_until=900).fulfils}) is not None
