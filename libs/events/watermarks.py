@@ -22,15 +22,17 @@ _log = logging.getLogger(__name__)
 
 # What is lost in a crash is written anew: no write waits for the disk.
 _NO_HURRY = "set synchronous_commit = off"
-# A former leader that has not noticed yet writes nothing.
+# A former leader that has not noticed yet writes nothing. What is known stands while a backlog is heard.
 _WRITE = """
-insert into journal.watermarks (owner, at, position, heard_at, parked)
+insert into journal.watermarks as w (owner, at, position, heard_at, parked)
 select u.owner, u.at, u.position, clock_timestamp() - make_interval(secs => u.silent_s), u.parked
 from unnest($2::text[], $3::timestamptz[], $4::bigint[], $5::float8[], $6::bigint[])
   u (owner, at, position, silent_s, parked)
 where exists (select 1 from journal.leaders where role = 'listener' and term = $1)
-on conflict (owner) do update
-  set at = excluded.at, position = excluded.position, heard_at = excluded.heard_at, parked = excluded.parked
+on conflict (owner) do update set
+  at = greatest(w.at, excluded.at),
+  position = case when w.at is null or excluded.at > w.at then excluded.position else w.position end,
+  heard_at = excluded.heard_at, parked = excluded.parked
 """
 _READ = """
 select owner, at, position, greatest(0, extract(epoch from clock_timestamp() - heard_at))::float8 as silent_s, parked
@@ -92,11 +94,11 @@ class SharedWatermarks:
     ) -> None:
         """Write what this process has heard itself, and has not written yet."""
         now_s = time.monotonic()
-        new = [mark for mark in known.values() if self._written.get(mark.owner) != mark and self._newer(mark) is mark]
+        new = [mark for mark in known.values() if self._written.get(mark.owner) != mark]
         rows = [
             (mark.owner, mark.at, mark.position, now_s - mark.silent_since, mark.parked)
             for mark in new
-            if mark.silent_since is not None
+            if mark.silent_since is not None and mark.silent_since == self._newer(mark).silent_since
         ]
         if rows:
             await connection.execute(_WRITE, term, *map(list, zip(*rows, strict=True)))

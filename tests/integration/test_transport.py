@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -22,12 +22,14 @@ from libs.events import publisher
 from libs.events.appends import DATA_BYTES_MAX, Heard, HeardOutcome
 from libs.events.desk import DRAFT_BYTES_MAX
 from libs.events.errors import Diverged
+from libs.events.heads import Watermark
 from libs.events.judging import Judge, Raw, Verdict
 from libs.events.listener import Listener
 from libs.events.parked import Problem
 from libs.events.published import Published
 from libs.events.publisher import Publisher
 from libs.events.sending import Batch, Sending
+from libs.events.watermarks import SharedWatermarks
 from tests.engines import Stores
 from tests.integration.speakers import (
     WITHIN_S,
@@ -374,6 +376,28 @@ async def test_a_process_that_stands_by_knows_how_far_the_other_one_has_heard(wo
             taken_over = later.watermarks()[speaker.owner]
             assert taken_over.at is not None
             assert taken_over.at >= head.instant
+
+
+async def test_who_stands_by_sees_that_an_owner_is_not_silent_while_its_backlog_is_heard(database: Database) -> None:
+    at = datetime(2026, 11, 2, 11, 40, tzinfo=UTC)
+    connection = await asyncpg.connect(database.url)
+    term = await connection.fetchval("select journal.lead('listener')")
+    await connection.execute(
+        "insert into journal.watermarks values ('tasks', $1, 7, clock_timestamp() - interval '1 hour', 0)", at
+    )
+    await connection.close()
+    nearer = {"tasks": Watermark("tasks", None, 0, time.monotonic())}
+    leads = SharedWatermarks(["tasks"], database.url, lambda: (term, nearer))
+    standby = SharedWatermarks(["tasks"], database.url, lambda: None)
+
+    async def known() -> bool:
+        heard = standby.watermarks()["tasks"].silent_since
+        return heard is not None and time.monotonic() - heard < WITHIN_S
+
+    async with running(leads), running(standby):
+        await until(known)
+        mark = standby.watermarks()["tasks"]
+        assert (mark.at, mark.position) == (at, 7)
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
