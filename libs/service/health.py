@@ -90,7 +90,7 @@ def health_router(ready: Callable[[], Awaitable[Readiness]], metrics: Metrics) -
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def numbers() -> Response:
         found = await ready()
-        metrics.set_standing(found.ready, found.lags, len(found.down), len(found.attention))
+        metrics.set_standing(found.ready, found.lags, len(found.down), len(found.attention), found.restarts)
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return router

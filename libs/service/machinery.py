@@ -55,12 +55,14 @@ class Machinery:
             Role("projector", self.projector.run),
             Role("reactor", self.reactor.run),
             Role("timekeeper", self.timekeeper.run),
-            Role("publisher", self.publisher.run),
-            Role("listener", self.listener.run),
+            Role("publisher", self.publisher.run, lambda: self.publisher.state().restarts),
+            Role("listener", self.listener.run, lambda: self.listener.state().restarts),
         ]
         if self.courier:
             roles.append(Role("courier", self.courier.run))
-        return [*roles, Role("inbound", self.inbound.run)] if self.inbound else roles
+        if (inbound := self.inbound) is not None:
+            roles.append(Role("inbound", inbound.run, lambda: inbound.state().restarts))
+        return roles
 
 
 def assemble(

@@ -43,7 +43,7 @@ class Metrics:
         )
         self._restarts = Counter(
             "baton_role_restarts",
-            "Roles that failed and were started again",
+            "Parts of the machinery that failed and began anew",
             ("service", "role"),
             registry=self.registry,
         )
@@ -59,10 +59,9 @@ class Metrics:
     def text(self) -> bytes:
         return generate_latest(self.registry)
 
-    def restarted(self, role: str) -> None:
-        self._restarts.labels(self._service, role).inc()
-
-    def set_standing(self, ready: bool, lags: Mapping[str, float], down: int, attention: int) -> None:
+    def set_standing(
+        self, ready: bool, lags: Mapping[str, float], down: int, attention: int, restarts: Mapping[str, int]
+    ) -> None:
         """As it is now; a lag that cannot be read is left out, never told as it was."""
         self._ready.labels(self._service).set(ready)
         self._troubles.labels(self._service, "down").set(down)
@@ -70,6 +69,9 @@ class Metrics:
         self._lag.clear()
         for part, lag in lags.items():
             self._lag.labels(self._service, part).set(lag)
+        self._restarts.clear()
+        for role, count in restarts.items():
+            self._restarts.labels(self._service, role).inc(count)
 
     def group(self, size: int) -> None:
         self._groups.observe(size)

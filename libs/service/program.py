@@ -142,7 +142,7 @@ async def running(
     try:
         machinery = assemble(service, settings, journal, pool, reader_pool, inbound)
         await prepare(machinery, settings)
-        roles = Roles(machinery.roles, metrics)
+        roles = Roles(machinery.roles)
         roles.start("publisher")  # first: nothing is to be noted in a journal that was restored from a backup
         if not await machinery.publisher.looked(LOOK_WITHIN_S):
             _log.warning("%s works before its journal could be compared with its topic", service.name)

@@ -10,32 +10,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.events.errors import Diverged
-from libs.service.metrics import Metrics
 
 BACKOFF_S_MIN = 0.2
 BACKOFF_S_MAX = 3.0
 BACKOFF_DIVERGED_S = 60.0
 HEALTHY_AFTER_S = 20.0
+PROVEN_AFTER_S_MIN = 1.0
 STOP_WITHIN_S = 1.5
 _log = logging.getLogger("baton.roles")
 
 
 @dataclass(slots=True)
 class Role:
-    """One part of the machinery. `failure`: why it is not running now, "" while it runs."""
+    """One part of the machinery. `failure`: why it does not work, told until it has run for long enough to be believed
+    again. `itself`: how often it began anew by itself, which nobody sees from outside.
+    """
 
     name: str
     run: Callable[[], Coroutine[Any, Any, None]]
-    restarts: int = 0
+    itself: Callable[[], int] = lambda: 0
     failure: str = ""
+    failures: int = 0
+
+    @property
+    def restarts(self) -> int:
+        return self.failures + self.itself()
 
 
 class Roles:
     """Runs roles side by side until it is stopped."""
 
-    def __init__(self, roles: Iterable[Role], metrics: Metrics) -> None:
+    def __init__(self, roles: Iterable[Role]) -> None:
         self.roles = tuple(roles)
-        self._metrics = metrics
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, *names: str) -> None:
@@ -54,23 +60,26 @@ class Roles:
                 _log.warning("role %s did not end within %s s", task.get_name(), STOP_WITHIN_S)
 
     async def _keep(self, role: Role) -> None:
-        backoff_s = BACKOFF_S_MIN
+        """An outage ends one try of any role; one whose tries end again and again fails for good, and would seem well
+        in between: it is believed when it has run for twice as long as it did in the shorter of its last two tries.
+        """
+        backoff_s, tries_s = BACKOFF_S_MIN, (0.0, 0.0)
         while True:
             started_s = time.monotonic()
-            error = await self._ended(role)
+            error = await self._ended(role, min(max(2 * min(tries_s), PROVEN_AFTER_S_MIN), HEALTHY_AFTER_S))
+            ran_s = time.monotonic() - started_s
             role.failure = f"{type(error).__name__}: {error}" if error else "it ended by itself"
             _log.error("role %s: %s", role.name, role.failure, exc_info=error, extra={"restarts": role.restarts})
             if isinstance(error, Diverged):
                 backoff_s = BACKOFF_DIVERGED_S
-            if time.monotonic() - started_s > HEALTHY_AFTER_S:
-                backoff_s = BACKOFF_S_MIN
-            role.restarts += 1
-            self._metrics.restarted(role.name)
+            if ran_s > HEALTHY_AFTER_S:
+                backoff_s, ran_s = BACKOFF_S_MIN, 0.0
+            tries_s = (tries_s[1], ran_s)
+            role.failures += 1
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
-            role.failure = ""
 
-    async def _ended(self, role: Role) -> BaseException | None:
+    async def _ended(self, role: Role, proven_after_s: float) -> BaseException | None:
         """Run it in a task of its own until it ends, by whatever: only a stop of the roles ends the keeping.
 
         Before Python 3.13 a TaskGroup whose child fails leaves its task marked as cancelled. Who heeds such a mark in
@@ -78,7 +87,10 @@ class Roles:
         """
         running = asyncio.create_task(role.run(), name=role.name)
         try:
-            await asyncio.wait([running])
+            ended, _ = await asyncio.wait([running], timeout=proven_after_s)
+            if not ended:
+                role.failure = ""
+                await asyncio.wait([running])
         except asyncio.CancelledError:
             running.cancel()
             await asyncio.wait([running])

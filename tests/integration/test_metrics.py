@@ -60,8 +60,17 @@ async def test_what_is_not_published_is_counted_and_the_service_is_not_ready(pro
             await until(lambda: opened(client))
             for _ in range(3):
                 await give(client)
+            service = ("service", program.owner)
+
+            async def began_anew() -> bool:
+                told = await read(client)
+                roles = ("publisher", "listener")
+                return all(
+                    ("baton_role_restarts_total", frozenset({service, ("role", role)})) in told for role in roles
+                )
+
+            await until(began_anew)
             numbers = await read(client)
-    service = ("service", program.owner)
     assert numbers["baton_lag", frozenset({service, ("part", "publish")})] == 3
     assert numbers["baton_ready", frozenset({service})] == 0
     assert numbers["baton_troubles", frozenset({service, ("kind", "down")})] >= 1

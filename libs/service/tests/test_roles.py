@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from libs.events.errors import Diverged
 from libs.events.leading import heed_cancellation
 from libs.service import health, roles
-from libs.service.health import LAG_ENTRIES_MAX, readiness
+from libs.service.health import LAG_ENTRIES_MAX, Readiness, health_router, readiness
 from libs.service.metrics import Metrics
 from libs.service.roles import Role, Roles
 
@@ -31,6 +34,7 @@ async def caught_up() -> Mapping[str, float]:
 
 async def test_a_role_that_fails_is_shown_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roles, "BACKOFF_S_MIN", 0.01)
+    monkeypatch.setattr(roles, "PROVEN_AFTER_S_MIN", 0.01)
     gate, starts = asyncio.Event(), 0
 
     async def run() -> None:
@@ -41,8 +45,7 @@ async def test_a_role_that_fails_is_shown_and_started_again(monkeypatch: pytest.
             raise OSError("no broker")
         await for_ever()
 
-    metrics = Metrics("lines")
-    kept = Roles([Role("publisher", run), Role("projector", for_ever)], metrics)
+    kept = Roles([Role("publisher", run), Role("projector", for_ever)])
     kept.start()
     try:
         await until(lambda: starts == 1)
@@ -52,17 +55,56 @@ async def test_a_role_that_fails_is_shown_and_started_again(monkeypatch: pytest.
         found = await readiness(kept, caught_up)
         assert not found.ready
         assert found.down == {"publisher": "OSError: no broker"}
-        await until(lambda: starts == 3)
+        await until(lambda: starts == 3 and not kept.roles[0].failure)
         found = await readiness(kept, caught_up)
         assert (found.ready, found.restarts) == (True, {"publisher": 2})
-        assert b'baton_role_restarts_total{role="publisher",service="lines"} 2.0' in metrics.text()
     finally:
         await kept.stop()
+
+
+async def test_a_role_that_fails_again_and_again_is_not_told_as_well_while_its_next_try_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(roles, "BACKOFF_S_MIN", 0.01)
+    monkeypatch.setattr(roles, "PROVEN_AFTER_S_MIN", 0.0)
+    clock_s, told = 0.0, list[str]()
+    monkeypatch.setattr(roles, "time", SimpleNamespace(monotonic=lambda: clock_s))
+
+    async def run() -> None:
+        nonlocal clock_s
+        await asyncio.sleep(0.02)
+        told.append(kept.roles[0].failure)
+        clock_s += 5.0
+        raise OSError("no space left")
+
+    kept = Roles([Role("projector", run)])
+    kept.start()
+    try:
+        await until(lambda: len(told) == 4)
+        assert told == ["", "", "OSError: no space left", "OSError: no space left"], "one failure may be an outage"
+    finally:
+        await kept.stop()
+
+
+async def test_a_part_that_began_anew_by_itself_is_counted_as_one_that_was_started_again() -> None:
+    kept, metrics = Roles([Role("publisher", for_ever, itself=lambda: 2)]), Metrics("lines")
+
+    async def ready() -> Readiness:
+        return await readiness(kept, caught_up)
+
+    app = FastAPI()
+    app.include_router(health_router(ready, metrics))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://lines") as client:
+        for _ in range(2):
+            told = (await client.get("/metrics")).text
+    assert 'baton_role_restarts_total{role="publisher",service="lines"} 2.0' in told
+    assert (await ready()).restarts == {"publisher": 2}
 
 
 async def test_a_role_that_lost_several_tasks_at_once_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed TaskGroup may leave its task marked as cancelled, and the next run heeds such marks."""
     monkeypatch.setattr(roles, "BACKOFF_S_MIN", 0.01)
+    monkeypatch.setattr(roles, "PROVEN_AFTER_S_MIN", 0.01)
     starts = 0
 
     async def fail() -> None:
@@ -81,7 +123,7 @@ async def test_a_role_that_lost_several_tasks_at_once_is_started_again(monkeypat
             tasks.create_task(fail())
             tasks.create_task(for_ever())
 
-    kept = Roles([Role("reactor", run)], Metrics("lines"))
+    kept = Roles([Role("reactor", run)])
     kept.start()
     try:
         await until(lambda: starts == 3 and not kept.roles[0].failure)
@@ -96,7 +138,7 @@ async def test_a_role_whose_stories_diverged_stays_down(monkeypatch: pytest.Monk
     async def run() -> None:
         raise Diverged("the topic is ahead")
 
-    kept = Roles([Role("publisher", run)], Metrics("lines"))
+    kept = Roles([Role("publisher", run)])
     kept.start()
     await until(lambda: bool(kept.roles[0].failure))
     assert "the topic is ahead" in (await readiness(kept, caught_up)).down["publisher"]
@@ -114,7 +156,7 @@ async def test_a_role_that_does_not_end_holds_nobody_up(monkeypatch: pytest.Monk
         finally:
             await release.wait()
 
-    kept = Roles([Role("listener", stubborn)], Metrics("lines"))
+    kept = Roles([Role("listener", stubborn)])
     kept.start()
     await started.wait()
     async with asyncio.timeout(WITHIN_S):
@@ -123,7 +165,7 @@ async def test_a_role_that_does_not_end_holds_nobody_up(monkeypatch: pytest.Monk
 
 
 async def test_readiness_needs_every_lag_within_its_bound_and_readable(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Roles([], Metrics("lines"))
+    kept = Roles([])
 
     async def behind() -> Mapping[str, float]:
         return {"fold": LAG_ENTRIES_MAX + 1}
@@ -147,7 +189,7 @@ async def test_late_timers_are_told_and_keep_nobody_from_being_ready() -> None:
     async def lags() -> Mapping[str, float]:
         return late
 
-    found = await readiness(Roles([], Metrics("lines")), lags)
+    found = await readiness(Roles([]), lags)
     assert (found.ready, found.lags) == (True, late)
 
 
@@ -155,6 +197,6 @@ async def test_a_journal_that_takes_nothing_is_not_ready_and_its_lags_are_told_a
     async def diverged() -> str | None:
         return "the topic is ahead"
 
-    found = await readiness(Roles([], Metrics("lines")), caught_up, diverged=diverged)
+    found = await readiness(Roles([]), caught_up, diverged=diverged)
     assert (found.ready, found.lags) == (False, {"fold": 0})
     assert found.down == {"journal": "takes nothing: the topic is ahead"}
