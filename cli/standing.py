@@ -12,7 +12,7 @@ from infra.local.doors import open_doors
 from infra.local.parts import Part
 from infra.local.ports import HOST
 from infra.local.services import Service
-from libs.service.health import IN_SECONDS
+from libs.service.health import late
 
 ASKED_AT_ONCE = 12
 COLUMNS = ("part", "address", "pid", "ready", "parked", "restarts")
@@ -181,8 +181,8 @@ def _died(part: Part) -> str:
 def _why(told: Mapping[str, Any]) -> str:
     """The first reason: what is down, else what is too far behind."""
     reasons = [f"{what}: {text}" for what, text in told["down"].items()]
-    late = {what: lag for what, lag in told["lags"].items() if lag > told["lag_max"] and what not in IN_SECONDS}
-    reasons += [f"{what} is {lag:.0f} behind, more than {told['lag_max']}" for what, lag in late.items()]
+    behind = late(told["lags"], told["lag_max"])
+    reasons += [f"{what} is {lag:.0f} behind, more than {told['lag_max']}" for what, lag in behind.items()]
     more = f" (and {len(reasons) - 1} more: /readyz)" if len(reasons) > 1 else ""
     return reasons[0] + more if reasons else "it does not say why; see /readyz"
 

@@ -15,8 +15,10 @@ from libs.service.roles import Roles
 
 LAG_ENTRIES_MAX = 5_000
 LAGS_WITHIN_S = 2.0
-IN_SECONDS = frozenset({"timer_lateness", "timer_overdue"})
-"""Told for alarms. A timer that was late, or whose sources are silent, is no reason to take requests elsewhere."""
+ONLY_TOLD = frozenset({"timer_lateness", "timer_overdue", "parked"})
+"""For alarms. A timer whose sources are silent, or records that wait for a person while all others flow, are no reason
+to take requests elsewhere: every process of the service would say the same.
+"""
 
 Lags = Mapping[str, float]
 Trouble = tuple[Mapping[str, str], Mapping[str, str]]
@@ -28,7 +30,7 @@ class Alive(BaseModel):
 
 class Readiness(BaseModel):
     """`lags`: entries or records behind, by part; ready needs each of these to be at most `lag_max`, and nothing to be
-    down. What is in seconds (`timer_…`) does not count.
+    down. What is in seconds (`timer_…`) and `parked` do not count. What this process cannot tell is left out.
 
     `attention`: what works, but not without a person (a gap in a topic, a timer that was set aside).
     """
@@ -50,26 +52,35 @@ async def readiness(
     lags: Callable[[], Awaitable[Lags]],
     trouble: Callable[[], Trouble] = lambda: ({}, {}),
     diverged: Callable[[], Awaitable[str | None]] = _agreed,
+    in_memory: Callable[[], Lags] = dict,
 ) -> Readiness:
-    """Whether this process has caught up, by how much it is behind, and what is down."""
+    """Whether this process has caught up, by how much it is behind, and what is down: first what the rest needs.
+    `in_memory`: the lags that are told also while the database is away.
+    """
     reported, attention = trouble()
-    down = {**reported, **{role.name: role.failure for role in roles.roles if role.failure}}
-    found: Lags = {}
+    down: dict[str, str] = {}
+    stored: Lags = {}
     try:
         async with asyncio.timeout(LAGS_WITHIN_S):
-            found = await lags()
+            stored = await lags()
             if why := await diverged():
-                down["journal"] = f"takes nothing: {why}"
+                reported = {**reported, "journal": f"takes nothing: {why}"}
     except AWAY as error:
-        down["lags"] = f"cannot be read: {type(error).__name__}"
-    late = {name: lag for name, lag in found.items() if lag > LAG_ENTRIES_MAX and name not in IN_SECONDS}
+        down["lags"] = f"cannot be read from PostgreSQL: {type(error).__name__}"
+    down |= {**reported, **{role.name: role.failure for role in roles.roles if role.failure}}
+    found = {**stored, **in_memory()}
     return Readiness(
-        ready=not down and not late,
-        lags=dict(found),
+        ready=not down and not late(found),
+        lags=found,
         down=down,
         attention=dict(attention),
         restarts={role.name: role.restarts for role in roles.roles if role.restarts},
     )
+
+
+def late(lags: Lags, lag_max: int = LAG_ENTRIES_MAX) -> Lags:
+    """The parts that are too far behind for a service to be ready."""
+    return {part: lag for part, lag in lags.items() if lag > lag_max and part not in ONLY_TOLD}
 
 
 def health_router(ready: Callable[[], Awaitable[Readiness]], metrics: Metrics) -> APIRouter:

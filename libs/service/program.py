@@ -33,7 +33,7 @@ from libs.service.metrics import Metrics
 from libs.service.problems import AWAY
 from libs.service.roles import Roles
 from libs.service.settings import Settings, load, read
-from libs.service.standing import diverged, lags, trouble
+from libs.service.standing import diverged, lags, lags_in_memory, trouble
 from libs.service.telemetry import Telemetry
 
 START_WITHIN_S = 60.0
@@ -117,8 +117,13 @@ def application(service: Service, router: APIRouter, settings: Settings, inbound
 
     async def ready() -> Readiness:
         machinery: Machinery = app.state.machinery
-        parts = (lambda: lags(machinery), lambda: trouble(machinery), lambda: diverged(machinery))
-        return await readiness(app.state.roles, *parts)
+        return await readiness(
+            app.state.roles,
+            lambda: lags(machinery),
+            lambda: trouble(machinery),
+            lambda: diverged(machinery),
+            lambda: lags_in_memory(machinery),
+        )
 
     app = create_app(
         service.name,

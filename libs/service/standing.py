@@ -105,22 +105,34 @@ async def positions(machinery: Machinery) -> Positions:
 
 
 async def lags(machinery: Machinery) -> dict[str, float]:
-    """By how much each part is behind: in entries or records; in seconds, how late the last timer fired, and how
-    long the oldest one that is due waits already, be it for its sources.
+    """By how much each part is behind, as the database has it: in entries or records; in seconds, how long the oldest
+    timer that is due waits already, be it for its sources.
     """
     published, _ = await _published(machinery)
     position, sequence = await _end(machinery)
     return {
         "publish": max(sequence - published, 0),
-        "listen": sum(machinery.listener.state().lag.values()),
         "fold": max(position - await machinery.projector.position(), 0),
         "react": max(position - await machinery.reactor.position(), 0),
-        "inbound": _inbound_lag(machinery),
-        "timer_lateness": machinery.timekeeper.lateness_s,
         "timer_overdue": await _overdue_s(machinery),
         "parked": await _parked(machinery),
-        "queued": machinery.journal.queued,
     }
+
+
+def lags_in_memory(machinery: Machinery) -> dict[str, float]:
+    """Those that need no database; `timer_lateness`: by how many seconds the last timer was late.
+
+    `listen` and `inbound` are measured by the process that leads, with the topics before it. Any other one, also while
+    nobody can lead, does not know them and must not say 0.
+    """
+    known: dict[str, float] = {}
+    listener = machinery.listener if machinery.service.hears else None
+    for part, receiver in (("listen", listener), ("inbound", machinery.inbound)):
+        if receiver is None:
+            known[part] = 0
+        elif (state := receiver.state()).leading:
+            known[part] = sum(state.lag.values())
+    return {**known, "timer_lateness": machinery.timekeeper.lateness_s, "queued": machinery.journal.queued}
 
 
 async def diverged(machinery: Machinery) -> str | None:
@@ -171,10 +183,6 @@ async def _parked(machinery: Machinery) -> int:
 async def _overdue_s(machinery: Machinery) -> float:
     due = await machinery.timekeeper.next_due()
     return 0.0 if due is None else max(0.0, (machinery.clock.now() - due).total_seconds())
-
-
-def _inbound_lag(machinery: Machinery) -> int:
-    return sum(machinery.inbound.state().lag.values()) if machinery.inbound else 0
 
 
 def trouble(machinery: Machinery) -> tuple[dict[str, str], dict[str, str]]:

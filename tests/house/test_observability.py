@@ -13,6 +13,7 @@ from infra.local.ports import DEFAULT_BASE, HOST, Ports
 from infra.local.services import ORDER
 from libs.events.writer import QUEUE_MAX
 from libs.service.health import LAG_ENTRIES_MAX
+from libs.service.problems import REQUESTS_AT_ONCE_MAX
 from tests.house.queries import FOLDER, alarms, panels, queries, selected
 from tests.house.rules import ROOT
 from tests.house.test_openapi import SERVICES, described
@@ -52,7 +53,7 @@ def test_the_lags_alarm_before_the_service_is_taken_out_or_refuses() -> None:
     limits = {rule["alert"]: float(rule["expr"].rpartition(" ")[2]) for rule in alarms()}
     for name in ("BatonPublishingBehind", "BatonListeningBehind", "BatonViewsBehind"):
         assert limits[name] < LAG_ENTRIES_MAX
-    assert limits["BatonAppendsQueue"] < QUEUE_MAX
+    assert limits["BatonAppendsQueue"] < REQUESTS_AT_ONCE_MAX < QUEUE_MAX, "each request waits for one append"
 
 
 def test_how_long_answers_take_is_asked_of_every_door(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ async def test_what_is_not_published_is_counted_and_the_service_is_not_ready(pro
             await until(began_anew)
             numbers = await read(client)
     assert numbers["baton_lag", frozenset({service, ("part", "publish")})] == 3
+    assert ("baton_lag", frozenset({service, ("part", "listen")})) not in numbers, "nobody knows how much there is"
     assert numbers["baton_ready", frozenset({service})] == 0
     assert numbers["baton_troubles", frozenset({service, ("kind", "down")})] >= 1
 
@@ -150,13 +151,10 @@ async def read(client: httpx.AsyncClient) -> Numbers:
     }
 
 
-async def lag(client: httpx.AsyncClient, part: str) -> float:
-    found = [
-        value
-        for (name, labels), value in (await read(client)).items()
-        if name == "baton_lag" and ("part", part) in labels
-    ]
-    return found[0]
+async def lag(client: httpx.AsyncClient, part: str) -> float | None:
+    """None while it is not told."""
+    told = (await read(client)).items()
+    return next((value for (name, labels), value in told if name == "baton_lag" and ("part", part) in labels), None)
 
 
 @asynccontextmanager

@@ -183,8 +183,8 @@ async def test_readiness_needs_every_lag_within_its_bound_and_readable(monkeypat
         assert not (await readiness(kept, lags)).ready
 
 
-async def test_late_timers_are_told_and_keep_nobody_from_being_ready() -> None:
-    late = dict.fromkeys(health.IN_SECONDS, LAG_ENTRIES_MAX + 1.0)
+async def test_late_timers_and_what_is_parked_are_told_and_keep_nobody_from_being_ready() -> None:
+    late = dict.fromkeys(("timer_lateness", "timer_overdue", "parked"), LAG_ENTRIES_MAX + 1.0)
 
     async def lags() -> Mapping[str, float]:
         return late
@@ -200,3 +200,16 @@ async def test_a_journal_that_takes_nothing_is_not_ready_and_its_lags_are_told_a
     found = await readiness(Roles([]), caught_up, diverged=diverged)
     assert (found.ready, found.lags) == (False, {"fold": 0})
     assert found.down == {"journal": "takes nothing: the topic is ahead"}
+
+
+async def test_while_the_database_is_away_it_is_named_first_and_what_is_in_memory_is_told_all_the_same() -> None:
+    async def away() -> Mapping[str, float]:
+        raise ConnectionRefusedError
+
+    def trouble() -> tuple[Mapping[str, str], Mapping[str, str]]:
+        return {"publisher": "ConnectionRefusedError: nobody can lead"}, {}
+
+    found = await readiness(Roles([]), away, trouble, in_memory=lambda: {"queued": 300})
+    assert list(found.down) == ["lags", "publisher"]
+    assert found.down["lags"] == "cannot be read from PostgreSQL: ConnectionRefusedError"
+    assert found.lags == {"queued": 300}
