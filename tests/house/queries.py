@@ -17,6 +17,8 @@ VARIABLES = {"$service": ".*"}
 """What Grafana puts in before Prometheus reads a query."""
 OF_PROMETHEUS = {"up"}
 """Made by Prometheus itself, about each target."""
+LABELS_OF_PROMETHEUS = {"job"}
+"""Added to whatever a target tells."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ def told(selection: Selected, samples: list[tuple[str, dict[str, str]]]) -> bool
     """Whether one of the samples (name, labels) is selected."""
     return any(
         name == selection.metric
-        and all(re.fullmatch(pattern, labels.get(label, "")) for label, pattern in selection.labels)
+        and all(
+            re.fullmatch(pattern, labels.get(label, ""))
+            for label, pattern in selection.labels
+            if label not in LABELS_OF_PROMETHEUS
+        )
         for name, labels in samples
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
 import httpx
+import psutil
 import pytest
 from fastapi import FastAPI
 
@@ -99,6 +100,13 @@ async def test_a_part_that_began_anew_by_itself_is_counted_as_one_that_was_start
             told = (await client.get("/metrics")).text
     assert 'baton_role_restarts_total{role="publisher",service="lines"} 2.0' in told
     assert (await ready()).restarts == {"publisher": 2}
+
+
+def test_a_process_tells_since_when_it_runs_so_that_one_that_dies_again_and_again_is_noticed() -> None:
+    (began,) = [
+        line for line in Metrics("lines").text().splitlines() if line.startswith(b"process_start_time_seconds ")
+    ]
+    assert float(began.split()[1]) == pytest.approx(psutil.Process().create_time(), abs=1.0)
 
 
 async def test_a_role_that_lost_several_tasks_at_once_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
