@@ -70,6 +70,13 @@ def test_how_long_answers_take_is_asked_of_every_door(tmp_path: Path) -> None:
         assert sorted(door for door in doors if not re.fullmatch(pattern, door)) == [], f"{where} leaves doors out"
 
 
+def test_the_panel_of_who_is_ready_asks_for_this_moment_and_counts_those_who_do_not_answer() -> None:
+    (panel,) = [each for each in panels() if each["type"] == "stat"]
+    (target,) = panel["targets"]
+    assert (target["instant"], target["range"]) == (True, False), "the last value of a range outlives its service"
+    assert {selection.metric for selection in selected(target["expr"])} == {"baton_ready", "up"}
+
+
 def test_the_panels_lie_side_by_side_on_grafanas_grid() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
