@@ -124,6 +124,22 @@ class Courier:
         ]
         return min((due for due in found if due is not None), default=None)
 
+    async def oldest_due(self) -> datetime | None:
+        """Since when the delivery is due, by the domain clock, that is due for longest and not begun."""
+        until = (await self._clock.read()).fire_until
+        oldest = [each.row.due_at for effect in self._service.effects for each in await self._due(effect, 1, until)]
+        return min(oldest, default=None)
+
+    async def unknown(self) -> int:
+        """How many deliveries wait for a person: nobody knows what came of them, and no attempt follows by itself."""
+        counted = [
+            (self._projector.tables[effect.view].name, effect.unknown_state)
+            for effect in self._service.effects
+            if effect.unknown_state is not None
+        ]
+        asked = "select count(*) from {} where state = $1 and due_at is null"
+        return sum([await self._pool.fetchval(asked.format(name), state) for name, state in counted])
+
     async def _something_to_do(self, until: datetime) -> bool:
         """Whether it is worth to look closer, at any effect."""
         tables = [self._projector.tables[effect.view].name for effect in self._service.effects]

@@ -58,6 +58,8 @@ class Effect:
     succeeded, failed, unknown
                (row, what was said) → command whose fact ends the attempt `row.attempt`. These come whatever happened to
                the delivery meanwhile; `unknown` comes for an attempt without an end, and the truth may come after it.
+    unknown_state
+               what the row's column `state` says then; with no `due_at` either it waits for a person, and is counted
     """
 
     name: str
@@ -71,6 +73,7 @@ class Effect:
     content: Callable[[Any, Look], Any] = itself
     deadline_s: float = 30.0
     at_once_max: int = 8
+    unknown_state: str | None = None
 
 
 class Wanted(NamedTuple):

@@ -15,9 +15,9 @@ from libs.service.roles import Roles
 
 LAG_ENTRIES_MAX = 5_000
 LAGS_WITHIN_S = 2.0
-ONLY_TOLD = frozenset({"timer_lateness", "timer_overdue", "parked"})
-"""For alarms. A timer whose sources are silent, or records that wait for a person while all others flow, are no reason
-to take requests elsewhere: every process of the service would say the same.
+ONLY_TOLD = frozenset({"timer_lateness", "timer_overdue", "send_overdue", "send_unknown", "parked"})
+"""For alarms. A timer whose sources are silent, a slow mail server, or what waits for a person while all else flows are
+no reason to take requests elsewhere: every process of the service would say the same.
 """
 
 Lags = Mapping[str, float]
@@ -30,7 +30,8 @@ class Alive(BaseModel):
 
 class Readiness(BaseModel):
     """`lags`: entries or records behind, by part; ready needs each of these to be at most `lag_max`, and nothing to be
-    down. What is in seconds (`timer_…`) and `parked` do not count. What this process cannot tell is left out.
+    down. What is in seconds (`timer_…`, `send_overdue`) or waits for a person (`parked`, `send_unknown`) does not
+    count. What this process cannot tell is left out.
 
     `attention`: what works, but not without a person (a gap in a topic, a timer that was set aside).
     """

@@ -106,15 +106,19 @@ async def positions(machinery: Machinery) -> Positions:
 
 async def lags(machinery: Machinery) -> dict[str, float]:
     """By how much each part is behind, as the database has it: in entries or records; in seconds, how long the oldest
-    timer that is due waits already, be it for its sources.
+    timer that is due waits already, be it for its sources, and the oldest delivery. `send_unknown`: deliveries that
+    wait for a person.
     """
     published, _ = await _published(machinery)
     position, sequence = await _end(machinery)
+    courier = machinery.courier
     return {
         "publish": max(sequence - published, 0),
         "fold": max(position - await machinery.projector.position(), 0),
         "react": max(position - await machinery.reactor.position(), 0),
-        "timer_overdue": await _overdue_s(machinery),
+        "timer_overdue": _overdue_s(machinery, await machinery.timekeeper.next_due()),
+        "send_overdue": _overdue_s(machinery, await courier.oldest_due() if courier else None),
+        "send_unknown": await courier.unknown() if courier else 0,
         "parked": await _parked(machinery),
     }
 
@@ -180,8 +184,7 @@ async def _parked(machinery: Machinery) -> int:
     return found
 
 
-async def _overdue_s(machinery: Machinery) -> float:
-    due = await machinery.timekeeper.next_due()
+def _overdue_s(machinery: Machinery, due: datetime | None) -> float:
     return 0.0 if due is None else max(0.0, (machinery.clock.now() - due).total_seconds())
 
 

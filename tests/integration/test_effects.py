@@ -39,7 +39,7 @@ from libs.events.tests.postcards import (
 from libs.events.views import View, on
 from libs.service.machinery import assemble
 from libs.service.settings import Settings
-from libs.service.standing import positions
+from libs.service.standing import lags, positions
 from tests.integration.errands_service import Errands, now, until
 from tests.integration.postcards_service import DEADLINE_S, courier_of, postcards, posted, process, sending
 from tests.integration.said import heard
@@ -155,6 +155,7 @@ async def test_a_killed_courier_leaves_an_unknown_that_nobody_sends_again(databa
                 assert (unknown.actor, unknown.causation_id) == ("errands/post", took.id)
                 assert unknown.recorded_at >= taken.deadline
                 assert (await courier.waiting(), await courier.under_way(), await courier.next_due()) == (0, 0, None)
+                assert await courier.unknown() == 1, "it waits for a person"
                 sentinel = await written(running, "ok")  # all that was there before it has been looked at by then
                 await until_state(running, sentinel, "arrived")
     assert [path for _, path in await sink.received()] == ["/mute", "/ok"]
@@ -294,7 +295,7 @@ async def test_backfilled_entries_wake_no_effect_and_what_is_not_due_by_its_stre
 ) -> None:
     post = postcards(sink.url).effects[0]
     plain = with_postcards(post)
-    service = replace(plain, views=(*plain.views, ECHOES), effects=(replace(post, view=ECHOES),))
+    service = replace(plain, views=(*plain.views, ECHOES), effects=(replace(post, view=ECHOES, unknown_state=None),))
     async with posted(database, service) as (running, courier):
         await running.journal.hear((rung("old", backfilled=True),))
         await running.settle()
@@ -333,7 +334,10 @@ async def test_the_role_is_there_when_effects_are_and_rest_waits_for_them(
         postcard = await written(running, "mute")
         await running.settle()
         assert unrest({"errands": await standing()}) == ["errands has 1 to send and 0 on the way"]
+        assert (await lags(parts))["send_overdue"] > 0
         await courier.step()
         async with running.working():
             await until_state(running, postcard, "taken")
         assert unrest({"errands": await standing()}) == ["errands has 0 to send and 1 on the way"]
+        told = await lags(parts)
+        assert (told["send_overdue"], told["send_unknown"]) == (0, 0)

@@ -209,6 +209,7 @@ def by_post(send: Callable[[PostcardRow, str], Awaitable[str]], *, deadline_s: f
         wanted=not_recalled,
         deadline_s=deadline_s,
         at_once_max=at_once_max,
+        unknown_state="lost",
     )
 
 

@@ -48,6 +48,7 @@ def _effect(channel: str, send: Send, within_s: float, at_once_max: int) -> Effe
         content=letter_of,
         deadline_s=within_s,
         at_once_max=at_once_max,
+        unknown_state="unknown",
     )
 
 
