@@ -33,19 +33,32 @@ def register(parent: typer.Typer) -> None:
 def list_parked(
     service: Annotated[str | None, typer.Option(help="one service only")] = None, as_json: AsJson = False
 ) -> None:
-    """Everything that is set aside or waits behind it. 列出。"""
+    """Everything that is set aside or waits behind it; exit 1 when a service does not answer. 列出。"""
     with open_doors(running_platform()) as doors:
         ops = doors.as_("ops", "baton-cli")
         if service is not None:
             require_service(service, doors.urls)
         names = [name for name in doors.urls if service in (None, name)]
-        found: list[dict[str, Any]] = [
-            {"service": name, **row} for name in names for row in ops.rows(name, "/v1/parked")
-        ]
+        found: list[dict[str, Any]] = []
+        away: dict[str, PlatformError] = {}
+        for name in names:
+            try:
+                found += [{"service": name, **row} for row in ops.rows(name, "/v1/parked")]
+            except PlatformError as refused:
+                away[name] = refused
+        why = next(iter(away.values()), None)
+        if why is not None and len(away) == len(names):
+            raise why
         references = {} if as_json else _references(doors, found)
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
-        return
+    else:
+        _show(found, references)
+    if why is not None:
+        raise PlatformError(f"the list lacks {', '.join(away)}: {why}")
+
+
+def _show(found: Sequence[Mapping[str, Any]], references: Mapping[str, str]) -> None:
     if found:
         print(f"{'service':10} {'id':36} {'state':8} {'kind':10} {'age':>7} {'case':12} key and reason")
     for row in found:

@@ -7,11 +7,13 @@ import json
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -21,7 +23,7 @@ from cli.clock import parse_instant
 from cli.demo import refuse_differences, verdict_table
 from cli.main import app
 from infra.local import Platform, PlatformError
-from infra.local.doors import Doors
+from infra.local.doors import Doors, Visitor
 from infra.local.ports import HOST
 from infra.local.services import Service
 
@@ -174,6 +176,36 @@ def test_what_waits_is_told_with_the_record_that_it_waits_behind() -> None:
     assert parked._why(broken, [broken, behind]) == "no title"
     assert parked._why(behind, [{**broken, "key": "B", "id": "0"}, broken, behind]) == "waits behind 1"
     assert parked._why(behind, [behind]) == "waits behind an earlier record of its key"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_service_that_does_not_answer_is_named_and_what_the_others_have_set_aside_is_listed(
+    as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {
+        "id": "7",
+        "state": "parked",
+        "kind": "unreadable",
+        "subject": None,
+        "key": "WS-4",
+        "reason": "no title",
+        "parked_at": "2026-11-02T08:00:00+08:00",
+    }
+    urls = {name: f"http://{name}" for name in ("sla", "tasks")}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "sla":
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={"rows": [row], "next_cursor": None})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        doors = SimpleNamespace(urls=urls, as_=lambda role, person: Visitor(client, urls, "token"))
+        monkeypatch.setattr(parked, "running_platform", lambda: None)
+        monkeypatch.setattr(parked, "open_doors", lambda _: nullcontext(doors))
+        listed = CliRunner().invoke(app, ["parked", "list", *(["--json"] if as_json else [])])
+    assert "no title" in listed.output
+    assert isinstance(listed.exception, PlatformError), "exit 1"
+    assert str(listed.exception).startswith("the list lacks sla: sla does not answer at ")
 
 
 @pytest.mark.parametrize(
