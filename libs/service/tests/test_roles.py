@@ -102,6 +102,23 @@ async def test_a_part_that_began_anew_by_itself_is_counted_as_one_that_was_start
     assert (await ready()).restarts == {"publisher": 2}
 
 
+async def test_a_crowd_that_asks_whether_a_service_is_ready_is_answered_by_a_look_or_two() -> None:
+    looks = 0
+
+    async def ready() -> Readiness:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        return await readiness(Roles([]), caught_up)
+
+    app = FastAPI()
+    app.include_router(health_router(ready, Metrics("lines")))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://lines") as client:
+        answers = await asyncio.gather(*(client.get("/readyz") for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert looks <= 2
+
+
 def test_a_process_tells_since_when_it_runs_so_that_one_that_dies_again_and_again_is_noticed() -> None:
     (began,) = [
         line for line in Metrics("lines").text().splitlines() if line.startswith(b"process_start_time_seconds ")
