@@ -29,6 +29,8 @@ CALM_SECONDS = 5.0
 ENDS_WITHIN_S = 60.0
 RECOVERS_WITHIN_S = 60.0
 ROWS_MIN = 1_000
+HARM = {"kill": 30, "end": 45, "stop": 15, "postgres": 5}
+"""How often each comes, beside the others."""
 
 
 class Torture:
@@ -136,10 +138,11 @@ async def test_killed_clients_and_servers_leave_a_journal_without_a_flaw(
 async def harm(torture: Torture, running: list[Process], platform: Platform, database: Database) -> Counter[str]:
     loop, faults = asyncio.get_running_loop(), Counter[str]()
     end = loop.time() + LONG_SECONDS
+    due = torture.random.sample(tuple(HARM), len(HARM))  # each comes about once, whatever chance brings after that
     while (left := end - loop.time()) > CALM_SECONDS:
         await asyncio.sleep(torture.random.uniform(0.1, 0.6))
         victim = torture.random.randrange(2)
-        match torture.random.choices(("kill", "end", "stop", "postgres"), (30, 45, 15, 5))[0]:
+        match due.pop() if due else torture.random.choices(tuple(HARM), tuple(HARM.values()))[0]:
             case "kill":
                 if running[victim].returncode is None:
                     running[victim].kill()
