@@ -82,27 +82,33 @@ async def test_what_is_asked_in_the_same_turn_goes_together_and_no_more_than_may
 async def test_one_who_stops_waiting_is_not_asked_for_and_takes_nobody_with_him(
     far: Far, together: Together[int, int]
 ) -> None:
-    (asks,) = await asking(together, 1)
-    gone, stays = await asking(together, 2, 3)
-    asks.cancel()  # in the middle of asking, for itself
+    asks, other = await asking(together, 1, 2)
+    gone, stays = await asking(together, 3, 4)
+    asks.cancel()  # in the middle of what is asked for him and another
     gone.cancel()
-    await settled()
-    assert far.asked == [[1], [3]]
-    far.let.release()
-    assert await stays == 6
+    for _ in range(2):
+        far.let.release()
+    assert (await other, await stays) == (4, 8)
+    assert far.asked == [[1, 2], [4]]
     assert asks.cancelled()
     assert gone.cancelled()
 
 
-async def test_who_is_cancelled_while_he_asks_for_all_leaves_the_others_questions_to_the_next(
-    far: Far, together: Together[int, int]
+async def test_who_were_answered_together_go_on_in_the_same_turn_so_that_what_they_do_next_comes_together_too(
+    far: Far,
 ) -> None:
-    asks, *others = await asking(together, 1, 2, 3)
-    asks.cancel()
+    first, second = Together(far.fetch), Together(far.fetch)
+
+    async def ask_twice(question: int) -> int:
+        return await second.ask(await first.ask(question))
+
+    tasks = [asyncio.create_task(ask_twice(number)) for number in range(100, 200)]
     await settled()
-    assert far.asked == [[1, 2, 3], [2, 3]]
     far.let.release()
-    assert await asyncio.gather(*others) == [4, 6]
+    await settled()
+    assert [len(asked) for asked in far.asked] == [100, 100]
+    far.let.release()
+    assert await asyncio.gather(*tasks) == [4 * number for number in range(100, 200)]
 
 
 async def test_a_value_that_cannot_be_asked_for_fails_alone(far: Far, together: Together[int, int]) -> None:
