@@ -31,8 +31,7 @@ from libs.events.service import Service
 from libs.events.timers import Timer
 
 ROLE = "timekeeper"
-BATCH_ROWS_MAX = 500
-AT_ONCE_MAX = 256
+BATCH_ROWS_MAX = 1_000
 POLL_S_MIN = 0.02
 POLL_S_MAX = 0.5
 LOOK_EVERY_S_MIN = 0.01
@@ -129,10 +128,10 @@ class Timekeeper:
         found = []
         for timer in self._service.timers:
             for limit in await self._limits(timer, reading, known, done):
-                rows = await self._due(timer, limit, beside=len(self._fired))
-                firings = [self._firing(timer, due, limit) for due in rows]
-                self._set_aside([firing for firing in firings if self._fired.get(firing.mark, done + 1) <= done])
-                found.append([firing for firing in firings if firing.mark not in self._fired][:BATCH_ROWS_MAX])
+                rows = [(mark_of(timer, due), due) for due in await self._due(timer, limit, beside=len(self._fired))]
+                self._set_aside(timer, [(mark, due) for mark, due in rows if self._fired.get(mark, done + 1) <= done])
+                new = [due for mark, due in rows if mark not in self._fired][:BATCH_ROWS_MAX]
+                found.append([self._firing(timer, due, limit) for due in new])
         self._fired = {mark: position for mark, position in self._fired.items() if position > done}
         if firings := first_of_each(found, BATCH_ROWS_MAX, held=self._unsettled):
             await self._fire(firings, reading)
@@ -246,10 +245,8 @@ class Timekeeper:
 
     async def _fire(self, firings: Sequence[Firing], reading: Reading) -> None:
         """Fire these in order. Who is still due once all that came of it is folded and reacted to is stuck."""
-        last = 0
         with _tracer.start_as_current_span("fire timers", attributes={"baton.rows": len(firings)}):
-            for first in range(0, len(firings), AT_ONCE_MAX):
-                last = max(last, await self._fire_together(firings[first : first + AT_ONCE_MAX]))
+            last = await self._fire_together(firings)
         by_clock = [firing.at for firing in firings if not firing.limit.timeline]
         self.lateness_s = max(0.0, (reading.now - by_clock[-1]).total_seconds()) if by_clock else 0.0
         self._unsettled |= dict.fromkeys((firing.about for firing in firings), last)
@@ -295,13 +292,12 @@ class Timekeeper:
             return 0
         return answer.position
 
-    def _set_aside(self, again: Sequence[Firing]) -> None:
+    def _set_aside(self, timer: Timer, again: Sequence[tuple[RowMark, DueRow]]) -> None:
         """Rows that are due exactly as before, with everything folded, would fire for ever: set aside, and said so."""
-        for firing in again:
-            timer, due = firing.timer, firing.due
-            if firing.mark in self.stuck:
+        for mark, due in again:
+            if mark in self.stuck:
                 continue
             if len(self.stuck) >= STUCK_MAX:
                 raise RuntimeError(f"more than {STUCK_MAX} timers stay due after firing; look at {timer.name}")
-            self.stuck[firing.mark] = f"{timer.name} {due.key} stays due at {due.row.due_at.isoformat()}"
+            self.stuck[mark] = f"{timer.name} {due.key} stays due at {due.row.due_at.isoformat()}"
             _log.error("timer %s: row %s stays due after it fired; it is set aside", timer.name, due.key)
