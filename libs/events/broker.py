@@ -29,6 +29,7 @@ from aiokafka.protocol.types import (
 )
 
 from libs.events.errors import Unavailable
+from libs.events.records import Records
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -240,9 +241,11 @@ def consumer(kafka: str, **settings: Any) -> AIOKafkaConsumer:
 async def read_on(kafka: str, starts: Mapping[TopicPartition, int]) -> AsyncGenerator[ConsumerRecord]:
     """All records from these offsets to where the partitions end now, each partition in order. Close it when done.
 
-    An offset outside of what the partition holds starts at its first record.
+    An offset outside of what the partition holds starts at its first record. Raises Unavailable where a record cannot
+    be parsed.
     """
     reader = consumer(kafka)
+    found = Records(reader, READ_RECORDS_MAX)
     try:
         await undisturbed(reader.start(), ANSWER_WITHIN_S)
         reader.assign(list(starts))
@@ -250,11 +253,11 @@ async def read_on(kafka: str, starts: Mapping[TopicPartition, int]) -> AsyncGene
         waiting = set()
         for partition, start in starts.items():
             valid = start if first[partition] <= start <= ends[partition] else first[partition]
-            reader.seek(partition, valid)
+            found.seek(partition, valid)
             if valid < ends[partition]:
                 waiting.add(partition)
         while waiting:
-            batches = await reader.getmany(*waiting, timeout_ms=READ_WITHIN_MS, max_records=READ_RECORDS_MAX)
+            batches = await found.take(*waiting, timeout_ms=READ_WITHIN_MS)
             if not batches:
                 raise Unavailable(f"Kafka did not give the end of {sorted(waiting)} within {READ_WITHIN_MS} ms")
             for partition, records in batches.items():

@@ -12,7 +12,6 @@ from typing import Annotated, TypeGuard
 from uuid import UUID, uuid5
 
 import msgspec
-from asyncpg.pgproto.pgproto import UUID as FastUUID
 
 NAMESPACE = UUID("6f1d0c1e-6a5e-5d0b-9a53-0b6a70e5ba70")
 STREAMS_KNOWN_MAX = 4_096
@@ -99,4 +98,4 @@ def _uuid7(unix_ms: int, entropy: bytes) -> UUID:
     value = (unix_ms << 80) | int.from_bytes(entropy[:10], "big")
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    return FastUUID((value & ((1 << 128) - 1)).to_bytes(16))
+    return UUID(int=value & ((1 << 128) - 1))

@@ -1,7 +1,7 @@
 """Fetching from Kafka: all partitions of some topics, from offsets that are ours to keep.
 
 Kafka's committed offsets only show the lag to its own tools. A topic that was made anew or has gone, an offset that it
-does not hold, a record that aiokafka cannot parse, or a consumer that stands still behind the end of its partition ends
+does not hold, a record that cannot be parsed, or a consumer that stands still behind the end of its partition ends
 the fetching with Unavailable; the caller opens a new one, which looks at everything afresh. A topic that does not exist
 keeps no other from being read.
 """
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.errors import KafkaError
 
 from libs.events.appends import Offset
 from libs.events.broker import (
@@ -29,6 +29,7 @@ from libs.events.broker import (
 from libs.events.errors import Unavailable
 from libs.events.judging import Raw
 from libs.events.parked import key_text
+from libs.events.records import Records
 
 RECORDS_MAX = 500
 POLL_MS = 200
@@ -37,11 +38,6 @@ TEND_EVERY_S = 2.0
 TEND_WITHIN_S = 10.0
 STALL_AFTER_S = 15.0
 MEASURE_WITHIN_S = 2.0
-UNPARSED_WITHIN_MS = 2_000
-_UNPARSED = (UnicodeDecodeError, CorruptRecordException)
-"""What aiokafka raises over a record that it cannot parse, without saying where: the name of a header is no UTF-8, say.
-What it had parsed together with it is lost.
-"""
 
 Partition = tuple[str, int]
 
@@ -54,8 +50,7 @@ class Fetching:
     ) -> None:
         self._kafka, self._consumer, self.described, self.missing = kafka, consumer_, described, tuple(missing)
         self._stopped: set[Partition] = set()
-        self._next: dict[Partition, int] = {}
-        self._at_once = RECORDS_MAX
+        self._records = Records(consumer_, RECORDS_MAX)
         self._tends_at = 0.0
         self._moved_at: dict[Partition, float] = {}
         self.lag: dict[Partition, int] = {}
@@ -92,20 +87,11 @@ class Fetching:
 
     async def take(self) -> dict[Partition, list[Raw]]:
         """The next records, each partition in order; empty after a while without any."""
-        try:
-            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._at_once)
-        except _UNPARSED as error:
-            if self._at_once == 1:
-                raise Unavailable(await self._unparsed()) from error
-            self._at_once = 1  # what stands before it is still taken
-            for place, offset in self._next.items():
-                self.seek(place, offset)
-            return {}
+        batches = await self._records.take(timeout_ms=POLL_MS)
         now = time.monotonic()
         taken: dict[Partition, list[Raw]] = {}
         for tp, records in batches.items():
             place = (tp.topic, tp.partition)
-            self._next[place] = records[-1].offset + 1
             if place not in self._stopped:
                 self._moved_at[place] = now
                 taken[place] = [raw_of(record, self.described[tp.topic].id) for record in records]
@@ -113,8 +99,7 @@ class Fetching:
 
     def seek(self, place: Partition, offset: int) -> None:
         """Read from there next."""
-        self._next[place] = offset
-        self._consumer.seek(TopicPartition(*place), offset)
+        self._records.seek(TopicPartition(*place), offset)
 
     def stop(self, place: Partition) -> None:
         """Read nothing more of this partition until `go`."""
@@ -126,20 +111,6 @@ class Fetching:
         self._moved_at[place] = time.monotonic()
         self._consumer.resume(TopicPartition(*place))
         self.seek(place, offset)
-
-    async def _unparsed(self) -> str:
-        """Which record aiokafka cannot parse: of all partitions that hold more, one gives nothing."""
-        for tp in self._consumer.assignment():
-            offset = await self._consumer.position(tp)
-            if offset < (self._consumer.highwater(tp) or 0):
-                try:
-                    await self._consumer.getmany(tp, timeout_ms=UNPARSED_WITHIN_MS, max_records=1)
-                except _UNPARSED as error:
-                    return (
-                        f"offset {offset} of {tp.topic}/{tp.partition} cannot be parsed ({error!r}), and nothing behind"
-                        " it is read: it has to be deleted, see docs/operating.md, Records that cannot be parsed"
-                    )
-        return "a record could not be parsed, and can be now"
 
     async def tend(self, next_offsets: Mapping[Partition, int]) -> None:
         """Every few seconds: measure the lag, show it to Kafka, and notice what is wrong with topic or consumer."""

@@ -38,6 +38,11 @@ async def delete(kafka: str, tp: TopicPartition, before: int) -> None:
         await admin.close()
 
 
+async def send_unparsable(kafka: str, tp: TopicPartition) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        await producer.send_and_wait(tp.topic, b"{}", partition=tp.partition, headers=[(Name("x"), b"")])
+
+
 @pytest.mark.usefixtures("python_builder")
 async def test_a_record_that_cannot_be_parsed_is_named_and_once_it_is_deleted_the_listener_goes_on(
     world: World,
@@ -55,8 +60,7 @@ async def test_a_record_that_cannot_be_parsed_is_named_and_once_it_is_deleted_th
 
     async with running(speaker.publisher):
         await say(subject, 1, 2)
-        async with AIOKafkaProducer(bootstrap_servers=world.kafka) as producer:
-            await producer.send_and_wait(tp.topic, b"{}", partition=tp.partition, headers=[(Name("x"), b"")])
+        await send_unparsable(world.kafka, tp)
         await say(subject, 3)
         other = next(other for other in subjects if speaker.partition(other) != tp.partition)
         await say(other, 4)
@@ -99,3 +103,25 @@ async def test_who_listens_for_the_first_time_hears_what_was_deleted_with_it_onc
             await until(gap)
             await speaker.publisher.publish_from(1)
             await hearer.has(3)
+
+
+@pytest.mark.usefixtures("python_builder")
+async def test_a_publisher_that_begins_before_one_names_it_and_goes_on_once_it_is_deleted(world: World) -> None:
+    speaker = await world.speaker()
+    subject = uuid4()
+    tp = TopicPartition(speaker.contract.topic, speaker.partition(subject))
+    async with running(speaker.publisher):
+        await speaker.say(subject, Said(1))
+        await speaker.published()
+    await send_unparsable(world.kafka, tp)
+    await speaker.say(subject, Said(2))
+    async with running(speaker.publisher):
+
+        async def named() -> bool:
+            problem = speaker.publisher.state().problem or ""
+            return f"offset 1 of {tp.topic}/{tp.partition} cannot be parsed" in problem
+
+        await until(named)
+        await delete(world.kafka, tp, 2)
+        await speaker.published()
+        assert speaker.publisher.state().problem is None
