@@ -21,16 +21,15 @@ from libs.events.errors import NotYet, Undecodable
 from libs.events.folding import apply, lines_by_fact, touches
 from libs.events.journal import Journal
 from libs.events.leading import leading
+from libs.events.progress import Progress
 from libs.events.service import Service
 from libs.events.tables import Session, Table, table_of
-from libs.events.together import Together
 from libs.events.unreadable import Unreadable, keep, kept
 from libs.events.views import View
 
 ROLE = "projector"
 BATCH_ENTRIES_MAX = 2_000
 POLL_S = 1.0
-WAIT_POLL_S = 0.05
 HELD_TRIES_MAX = 60
 """As often as the checkpoint may be waited for in vain, each time as long as the session's lock_timeout."""
 _log = logging.getLogger(__name__)
@@ -118,9 +117,7 @@ class Projector:
         self.tables = {view: table_of(service, view) for view in service.views}
         self._decoder = Decoder(service.language, folded(service.views))
         self._pages = Ahead(journal.read, self._decoder.sift, "position", BATCH_ENTRIES_MAX)
-        self._moved = asyncio.Condition()
-        self._lowest = Together(self._fetch_lowest)
-        self._position = 0
+        self.progress = Progress("the views", self._lowest)
         self._places: dict[str, int] | None = None
         self.more = True
         self._filled: set[View[Any]] = set()
@@ -185,7 +182,7 @@ class Projector:
                 page = page.up_to(until)
             if not page.entries or not behind:
                 self.more = False
-                await self._announce(lowest)
+                self.progress.reached(lowest)
                 self.unreadable = self.unreadable and await kept(self._pool)  # a rebuild may have mended it
                 return False
             last = page.entries[-1].position
@@ -198,7 +195,7 @@ class Projector:
         self._places, self.more = positions | dict.fromkeys(behind, last), self._pages.full or until is not None
         if page.unreadable:
             self.unreadable = await kept(self._pool)
-        await self._announce(last)
+        self.progress.reached(last)
         return True
 
     async def _stand(self, connection: Session, names: Iterable[str]) -> dict[str, int]:
@@ -219,53 +216,32 @@ class Projector:
         if len(moved) != len(names):
             raise RuntimeError(f"views {names} were folded by another process past position {position}")
 
-    async def _announce(self, position: int) -> None:
-        async with self._moved:
-            if position > self._position:
-                self._position = position
-                self._moved.notify_all()
-
     async def position(self) -> int:
         """The position up to which every live view has been folded."""
-        return await self._lowest.ask(None)
+        return await self.progress.position()
 
-    async def _fetch_lowest(self, asked: Sequence[None]) -> list[int]:
+    async def _lowest(self) -> int:
         if not self.tables:
-            return [await self._journal.position()] * len(asked)
+            return await self._journal.position()
         names = [table.name for table in self.tables.values()]
         lowest: int | None = await self._pool.fetchval(
             "select min(position) from views.checkpoint where name = any($1)", names
         )
-        return [lowest or 0] * len(asked)
+        return lowest or 0
 
     async def wait(self, position: int, timeout_s: float) -> None:
         """Until every view has folded `position`; raises NotYet after `timeout_s`."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._position < position:
-                    if await self.position() >= position:
-                        return
-                    await self._moved_or_poll()
-        except TimeoutError:
-            raise NotYet(f"the views have not reached position {position} within {timeout_s} s; retry") from None
+        await self.progress.wait(position, timeout_s)
 
     async def filled(self, view: View[Any], timeout_s: float) -> None:
         """Until this view has come to `begun_at`; raises NotYet after `timeout_s`."""
-        if view in self._filled or self._position >= self.begun_at:
+        if view in self._filled or self.progress.known >= self.begun_at:
             return
         sql, name = "select position from views.checkpoint where name = $1", self.tables[view].name
         try:
             async with asyncio.timeout(timeout_s):
                 while (await self._pool.fetchval(sql, name) or 0) < self.begun_at:
-                    await self._moved_or_poll()
+                    await self.progress.moved_or_poll()
         except TimeoutError:
             raise NotYet(f"view {view.name} is being filled, up to position {self.begun_at}; retry") from None
         self._filled.add(view)
-
-    async def _moved_or_poll(self) -> None:
-        """Another process may be the one that folds: so a poll stands behind the wake-up."""
-        try:
-            async with asyncio.timeout(WAIT_POLL_S), self._moved:
-                await self._moved.wait()
-        except TimeoutError:
-            return

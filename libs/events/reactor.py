@@ -24,6 +24,7 @@ from libs.events.journal import Journal, is_full
 from libs.events.leading import leading
 from libs.events.line import DATABASE_ERRORS
 from libs.events.looking import DatabaseLooks
+from libs.events.progress import Progress
 from libs.events.projector import Decoded, Decoder, Projector
 from libs.events.reactions import Reaction
 from libs.events.service import Service
@@ -70,6 +71,7 @@ class Reactor:
         self._decoder = Decoder(service.language, (fact for reaction in service.reactions for fact in reaction.on))
         self._starts: dict[str, int] = {}
         self._done: int | None = None
+        self.progress = Progress("the reactions", self._stored)
         self.more = True
 
     async def prepare(self) -> None:
@@ -107,6 +109,9 @@ class Reactor:
 
     async def position(self) -> int:
         """The position up to which every reaction has run."""
+        return await self.progress.position()
+
+    async def _stored(self) -> int:
         found: int | None = await self._pool.fetchval("select position from views.checkpoint where name = 'reactions'")
         return found or 0
 
@@ -118,6 +123,7 @@ class Reactor:
         self.more = is_full(entries, BATCH_ENTRIES_MAX)
         if not entries:
             self._done = position
+            self.progress.reached(position)
             return False
         last = entries[-1].position
         _, batch, unreadable = self._decoder.sift([entry for entry in entries if not entry.backfilled])
@@ -135,6 +141,7 @@ class Reactor:
             last,
         )
         self._done = last
+        self.progress.reached(last)
         return True
 
     async def _park(self, found: Unreadable) -> None:

@@ -9,6 +9,7 @@ from: a fact that came first wins. Its id derives from timer, key, due instant a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence, Set
@@ -20,7 +21,7 @@ from opentelemetry import trace
 
 from libs.events.clock import Clock, Reading
 from libs.events.due import DueRow, Firing, Limit, Mark, Marks, RowMark, command_id, first_of_each, mark_of
-from libs.events.errors import Refusal, Unavailable, VersionConflict
+from libs.events.errors import NotYet, Refusal, Unavailable, VersionConflict
 from libs.events.handling import Handler, Request
 from libs.events.journal import Journal
 from libs.events.leading import leading
@@ -99,16 +100,23 @@ class Timekeeper:
                 lead.check()
                 seen = self._journal.wake.count
                 if not await self.step():
-                    pause_s = self._pause_s()
-                    await asyncio.sleep(min(pause_s, LOOK_EVERY_S_MIN))
-                    await self._journal.wake.wait(max(0.0, pause_s - LOOK_EVERY_S_MIN), since=seen)
+                    await self._rest(seen)
 
-    def _pause_s(self) -> float:
-        """Until the nearest due instant, or a short while when something is due and waits for its sources."""
-        if self._nearest is None:
-            return POLL_S_MAX
-        in_s = (self._nearest - self._clock.now()).total_seconds()
-        return min(in_s, POLL_S_MAX) if in_s > 0 else POLL_S_MIN
+    async def _rest(self, seen: int) -> None:
+        """Until the nearest due instant. When something is due already, for a short while: it waits for its sources, or
+        until what came of the last that fired is folded and reacted to.
+        """
+        due_in_s = POLL_S_MAX
+        if self._nearest is not None:
+            due_in_s = min(due_in_s, (self._nearest - self._clock.now()).total_seconds())
+        if due_in_s <= 0 and self._fired:
+            with contextlib.suppress(NotYet):
+                for progress in (self._projector.progress, self._reactor.progress):
+                    await progress.wait(max(self._fired.values()), POLL_S_MIN)
+            return
+        pause_s = due_in_s if due_in_s > 0 else POLL_S_MIN
+        await asyncio.sleep(min(pause_s, LOOK_EVERY_S_MIN))
+        await self._journal.wake.wait(max(0.0, pause_s - LOOK_EVERY_S_MIN), since=seen)
 
     async def step(self) -> bool:
         """Fire what is due, of each subject the earliest instant; False when nothing was.

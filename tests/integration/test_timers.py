@@ -32,7 +32,7 @@ from libs.events.tests.errands import (
 )
 from libs.events.timers import Timer
 from libs.events.views import View, on
-from tests.integration.errands_service import Errands, errands, until
+from tests.integration.errands_service import DEADLINE_S, Errands, errands, until
 from tests.integration.said import heard
 
 pytestmark = pytest.mark.platform
@@ -275,6 +275,20 @@ async def test_what_fired_and_is_not_yet_folded_does_not_keep_the_timekeeper_awa
             firing.cancel()
             await asyncio.wait([firing])
     assert seen < NEXT_IN_S / timekeeper.POLL_S_MIN / 2
+
+
+async def test_what_is_due_while_what_fired_is_folded_fires_as_soon_as_that_is_done_not_at_the_next_poll(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timekeeper, "BATCH_ROWS_MAX", 1)
+    monkeypatch.setattr(timekeeper, "UNSETTLED_MAX", 0)
+    monkeypatch.setattr(timekeeper, "POLL_S_MIN", 2 * DEADLINE_S)
+    async with errands(database) as service:
+        for _ in range(5):
+            await service.ask(GiveErrand(errand=new_id(), to="ann", due_in_s=-1))
+        await service.settle()
+        async with service.working():
+            await until(lambda: _count(service, 5), "all have fired, one by one")
 
 
 async def _count(service: Errands, count: int) -> bool:
