@@ -140,6 +140,12 @@ class Courier:
         asked = "select count(*) from {} where state = $1 and due_at is null"
         return sum([await self._pool.fetchval(asked.format(name), state) for name, state in counted])
 
+    async def retrying(self) -> int:
+        """How many deliveries failed, or may have, and wait for another attempt."""
+        names = [self._projector.tables[effect.view].name for effect in self._service.effects]
+        asked = "select count(*) from {} where due_at is not null and attempt > 1"
+        return sum([await self._pool.fetchval(asked.format(name)) for name in names])
+
     async def _something_to_do(self, until: datetime) -> bool:
         """Whether it is worth to look closer, at any effect."""
         tables = [self._projector.tables[effect.view].name for effect in self._service.effects]

@@ -16,7 +16,7 @@ from libs.service.roles import Roles
 
 LAG_ENTRIES_MAX = 5_000
 LAGS_WITHIN_S = 2.0
-ONLY_TOLD = frozenset({"timer_lateness", "timer_overdue", "send_overdue", "send_unknown", "parked"})
+ONLY_TOLD = frozenset({"timer_lateness", "timer_overdue", "send_overdue", "send_retrying", "send_unknown", "parked"})
 """For alarms. A timer whose sources are silent, a slow mail server, or what waits for a person while all else flows are
 no reason to take requests elsewhere: every process of the service would say the same.
 """
@@ -31,8 +31,8 @@ class Alive(BaseModel):
 
 class Readiness(BaseModel):
     """`lags`: entries or records behind, by part; ready needs each of these to be at most `lag_max`, and nothing to be
-    down. What is in seconds (`timer_…`, `send_overdue`) or waits for a person (`parked`, `send_unknown`) does not
-    count. What this process cannot tell is left out.
+    down. What is in seconds (`timer_…`, `send_overdue`), waits for the other side (`send_retrying`) or for a person
+    (`parked`, `send_unknown`) does not count. What this process cannot tell is left out.
 
     `attention`: what works, but not without a person (a gap in a topic, a timer that was set aside).
     """

@@ -29,7 +29,7 @@ class Metrics:
         self._lag = Gauge(
             "baton_lag",
             "How far a part is behind: publish, listen, fold, react, inbound in entries; parked, queued, send_unknown "
-            "in number; timer_lateness, timer_overdue and send_overdue in seconds",
+            "and send_retrying in number; timer_lateness, timer_overdue and send_overdue in seconds",
             ("service", "part"),
             registry=self.registry,
         )

@@ -106,8 +106,8 @@ async def positions(machinery: Machinery) -> Positions:
 
 async def lags(machinery: Machinery) -> dict[str, float]:
     """By how much each part is behind, as the database has it: in entries or records; in seconds, how long the oldest
-    timer that is due waits already, be it for its sources, and the oldest delivery. `send_unknown`: deliveries that
-    wait for a person.
+    timer that is due waits already, be it for its sources, and the oldest delivery. In number: deliveries that wait
+    for another attempt (`send_retrying`), and those that wait for a person (`send_unknown`).
     """
     published, _ = await _published(machinery)
     position, sequence = await _end(machinery)
@@ -118,6 +118,7 @@ async def lags(machinery: Machinery) -> dict[str, float]:
         "react": max(position - await machinery.reactor.position(), 0),
         "timer_overdue": _overdue_s(machinery, await machinery.timekeeper.next_due()),
         "send_overdue": _overdue_s(machinery, await courier.oldest_due() if courier else None),
+        "send_retrying": await courier.retrying() if courier else 0,
         "send_unknown": await courier.unknown() if courier else 0,
         "parked": await _parked(machinery),
     }

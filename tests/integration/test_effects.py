@@ -183,6 +183,24 @@ async def test_a_failing_sink_gets_as_many_attempts_and_as_late_as_the_facts_say
         assert len([key for key, path in await sink.received() if path == "/gone"]) == 1
 
 
+async def test_what_failed_counts_while_it_waits_for_another_attempt_and_no_longer_once_it_is_given_up(
+    database: Database, sink: Sink
+) -> None:
+    async with posted(database, postcards(sink.url)) as (running, courier), running.working():
+
+        async def counted() -> bool:
+            return await courier.retrying() == 1
+
+        busy = await written(running, "busy")
+        await running.projector.wait(await running.journal.position(), DEADLINE_S)
+        assert await courier.retrying() == 0, "it was not tried yet"
+        await courier.step()
+        await until(counted, "it failed, and waits for the next attempt")
+        async with sending(courier):
+            await until_state(running, busy, "returned")
+        assert await courier.retrying() == 0
+
+
 async def test_nobody_at_the_address_is_a_failure_and_no_answer_in_time_is_unknown(
     database: Database, sink: Sink
 ) -> None:

@@ -209,7 +209,9 @@ async def test_readiness_needs_every_lag_within_its_bound_and_readable(monkeypat
 
 
 async def test_late_timers_and_what_waits_for_a_person_are_told_and_keep_nobody_from_being_ready() -> None:
-    late = dict.fromkeys(("timer_overdue", "send_overdue", "send_unknown", "parked"), LAG_ENTRIES_MAX + 1.0)
+    late = dict.fromkeys(
+        ("timer_overdue", "send_overdue", "send_retrying", "send_unknown", "parked"), LAG_ENTRIES_MAX + 1.0
+    )
 
     async def lags() -> Mapping[str, float]:
         return late

@@ -14,7 +14,7 @@ ASK_SECONDS_MAX = 15.0
 ONLY_WHEN_IT_HAPPENS = {"baton_role_restarts_total", "baton_http_request_seconds_count"}
 """Told from the first time on: a restart, an answer of 5xx."""
 PARTS = {"publish", "listen", "fold", "react", "inbound", "queued", "parked"}
-PARTS |= {"timer_lateness", "timer_overdue", "send_overdue", "send_unknown"}
+PARTS |= {"timer_lateness", "timer_overdue", "send_overdue", "send_retrying", "send_unknown"}
 Samples = list[tuple[str, dict[str, str]]]
 
 
