@@ -97,7 +97,8 @@ def _known_words(template: TemplatePublished, command: OpenCase) -> None:
     """Who opens a case at the desk can correct a word at once; later it would leave the case without a way on.
 
     A request from outside is not turned away for its category: the holder corrects that with the form. Nor is it for a
-    due instant that its process does not use: that stays on record with the request, at the desk it would be lost.
+    due instant that its process does not use, or a field that its form does not have: that stays on record with the
+    request, at the desk it would be lost, or was meant for another field.
     """
     _routed(template, command.category, command.department)
     if command.target_at is not None and template.intake != AT_ONCE:
@@ -114,6 +115,7 @@ def _known_words(template: TemplatePublished, command: OpenCase) -> None:
             f"priority={command.priority} is not known; take one of: {known}",
             f"没有优先级 {command.priority}，可用：{known}",
         )
+    _only_fields_of(template, command.form)
 
 
 def _same_words(opened: CaseOpened, command: OpenCase) -> None:

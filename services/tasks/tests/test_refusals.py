@@ -38,6 +38,7 @@ from services.tasks.tests.world import (
     monday,
     offered,
     opened,
+    received,
     request_template,
     ruled,
     solved,
@@ -321,6 +322,20 @@ def test_a_word_that_leads_nowhere_is_refused_at_the_desk_with_the_known_ones(
     wrong = ask.model_copy(update=word)
     assert known in refused(tasks, rule, wrong, by="svc-1", kind=kind).en
     tasks.ask(ask.model_copy(update={"department": "production", "priority": "high"}), by="svc-1", at=NOON)
+
+
+def test_a_field_that_the_form_does_not_have_is_refused_at_the_desk_and_kept_of_what_came_from_outside() -> None:
+    tasks = company()
+    tasks.ask(complaint(), by=OPS, at=monday("08:30"))
+    ask = OpenCase(
+        case_id=CASE_ID, source="desk", reference="1", template="complaint", category="quality", title="t", form={}
+    )
+    strange = ask.model_copy(update={"form": {"product": "chair", "colour": "red"}})
+    refusal = refused(tasks, "unknown-field", strange, by="svc-1")
+    assert "form has no colour; its fields are defect, product, wish" in refusal.en
+    tasks.hear(received(form={"colour": "red"}), subject=CASE_ID, at=NOON)
+    tasks.ask(CompleteForm(case_id=CASE_ID, form={"product": "chair", "defect": "wobbly"}), by="svc-1", at=NOON)
+    assert tasks.row(CASES, CASE_ID).form == {"colour": "red", "product": "chair", "defect": "wobbly"}
 
 
 def test_a_due_instant_that_a_process_does_not_use_is_refused_at_the_desk_where_it_would_be_lost() -> None:
