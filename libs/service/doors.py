@@ -39,6 +39,7 @@ __all__ = [
     "Read",
     "Reading",
     "Shown",
+    "as_of_said",
     "command_id",
     "doors_of",
     "identity_of",
@@ -131,6 +132,7 @@ async def _asking_several(
 
 
 async def _reading(
+    request: Request,
     identity: Annotated[Identity, Depends(identity_of)],
     doors: Annotated[Doors, Depends(doors_of)],
     as_of: Annotated[Instant | None, Query(description="what was known at this instant (ISO, with zone)")] = None,
@@ -142,7 +144,15 @@ async def _reading(
     baton_position: Annotated[int | None, Header(ge=0, le=POSITION_MAX, description="the same as `after`")] = None,
 ) -> Reading:
     known = [position for position in (after, baton_position) if position is not None]
-    return Reading(doors, identity, as_of=as_of, limit=limit, cursor=cursor, after=max(known, default=None))
+    return Reading(
+        doors,
+        identity,
+        as_of=as_of,
+        said=as_of_said(request),
+        limit=limit,
+        cursor=cursor,
+        after=max(known, default=None),
+    )
 
 
 Ask = Annotated[Asking, Depends(_asking)]
@@ -154,6 +164,11 @@ Read = Annotated[Reading, Depends(_reading)]
 def route_of(request: Request) -> str:
     """The template of the route, such as /v1/cases/{case_id}/close."""
     return str(getattr(request.scope.get("route"), "path", request.url.path))
+
+
+def as_of_said(request: Request) -> str:
+    """`as_of` as it came."""
+    return request.query_params.get("as_of", "")
 
 
 def _version(if_match: str | None) -> int | None:

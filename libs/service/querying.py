@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class Reading:
-    """Reads views in the name of one request, now or `as_of`, one page at a time."""
+    """Reads views in the name of one request, now or `as_of`, one page at a time. `said`: `as_of` as it came."""
 
     def __init__(
         self,
@@ -33,11 +33,12 @@ class Reading:
         identity: Identity,
         *,
         as_of: datetime | None,
+        said: str,
         limit: int,
         cursor: str | None,
         after: int | None,
     ) -> None:
-        self._doors, self._identity = doors, identity
+        self._doors, self._identity, self._said = doors, identity, said
         self.as_of, self._limit, self._cursor, self._after = as_of, limit, cursor, after
         self._moment: Moment | None = None
         self._settled = False
@@ -67,7 +68,7 @@ class Reading:
     async def row(self, view: View[R], key: Any) -> R | None:
         """The row with this key, or None; waits for the position that the request named (bounded, then NotYet)."""
         await self._settle()
-        with _asked_wrongly():
+        with _asked_wrongly(self._said):
             return await self._doors.reader.row(view, key, tenant=self.tenant, at=self._moment)
 
     def shown(self, row: R) -> Shown[R]:
@@ -79,7 +80,7 @@ class Reading:
     ) -> Page[R]:
         """One page of the rows whose columns equal these values (None is no filter), by `order` and then by key."""
         await self._settle()
-        with _asked_wrongly():
+        with _asked_wrongly(self._said):
             page = await self._doors.reader.page(
                 view,
                 tenant=self.tenant,
@@ -98,27 +99,34 @@ class Reading:
             await self._doors.projector.wait(self._after, TOKEN_WAIT_S)
         if self.as_of is not None:
             self._moment = await self._doors.reader.moment(self.as_of)
-            require_come(self.as_of, self._doors.now(), final=self._moment.final)
+            require_come(self.as_of, self._doors.now(), final=self._moment.final, said=self._said)
         self._settled = True
 
 
-def require_come(as_of: datetime, now: datetime, *, final: bool) -> None:
-    """Raise WrongShape for an instant that is still to come, unless something beyond it is on record already."""
+def require_come(as_of: datetime, now: datetime, *, final: bool, said: str) -> None:
+    """Raise WrongShape for an instant that is still to come, unless something beyond it is on record already.
+
+    `said`: the instant as it came, so that the fault does not show another zone than the asker's.
+    """
     if not final and as_of > now + AS_OF_AHEAD_MAX:
         here = now.isoformat(timespec="seconds")
         cure = Cure(
             f"choose an instant that has come; the domain clock's now is {here}",
             f"请选择已到的时刻；领域时钟现为 {here}",
         )
-        raise WrongShape([Fault("query.as_of", *cure, as_of.isoformat())])
+        raise WrongShape([Fault("query.as_of", *cure, said)])
 
 
 @contextmanager
-def _asked_wrongly() -> Iterator[None]:
-    """What the view cannot be asked, and values that its columns cannot hold, are the asker's to mend."""
+def _asked_wrongly(said: str) -> Iterator[None]:
+    """What the view cannot be asked, and values that its columns cannot hold, are the asker's to mend.
+
+    `said`: `as_of` as it came.
+    """
     try:
         yield
     except BadQuestion as error:
-        raise WrongShape([Fault(f"query.{error.field}", str(error), error.zh, error.value)]) from error
+        value = said if error.field == "as_of" else error.value
+        raise WrongShape([Fault(f"query.{error.field}", str(error), error.zh, value)]) from error
     except asyncpg.DataError as error:
         raise WrongShape([Fault("query", *_HELD, str(error))]) from error

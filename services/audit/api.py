@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from libs.events.errors import NotFound, Refusal
 from libs.events.reading import CURSOR_CURE, PAGE_ROWS_MAX
 from libs.organisation import PEOPLE
 from libs.service import problems
 from libs.service.auth import Identity
-from libs.service.doors import Doors, Instant, Page, Read, doors_of, identity_of, roles
+from libs.service.doors import Doors, Instant, Page, Read, as_of_said, doors_of, identity_of, roles
 from libs.service.errors import Fault, WrongShape, shorten
 from libs.service.querying import require_come
 from libs.service.rows import AsRow
@@ -73,6 +73,7 @@ async def history(
     case: str,
     doors: Annotated[Doors, Depends(doors_of)],
     identity: Annotated[Identity, Depends(identity_of)],
+    request: Request,
     as_of: Annotated[Instant | None, Query(description="what was on record at this instant, over all services")] = None,
     occurred_until: Annotated[Instant | None, Query(description="what had happened by this instant")] = None,
     source: Annotated[
@@ -82,7 +83,7 @@ async def history(
     cursor: Annotated[UUID | None, Query(description="next_cursor of the page before: an entry's id")] = None,
 ) -> Annotated[CaseHistory, AsRow]:
     """Everything about a case, by its id or its source's reference, either percent-encoded (`/` as `%2F`)."""
-    final = await _is_final(doors, as_of)
+    final = await _is_final(doors, as_of, as_of_said(request))
     case_id, row = await _case(doors, identity.tenant, case, source)
     lines = await _lines(doors, identity.tenant, case_id)
     if not lines:
@@ -123,14 +124,14 @@ def _answer(
     )
 
 
-async def _is_final(doors: Doors, as_of: datetime | None) -> bool:
+async def _is_final(doors: Doors, as_of: datetime | None, said: str) -> bool:
     """Whether all that was recorded up to `as_of` is in the ledger. Asked before reading, so that the ledger has it."""
     marks = tuple(doors.watermarks().values())
     await doors.projector.wait(max((mark.position for mark in marks), default=0), LEDGER_WAIT_S)
     if as_of is None:
         return False
     final = all(mark.at is not None and mark.at >= as_of and not mark.parked for mark in marks)
-    require_come(as_of, doors.now(), final=final)
+    require_come(as_of, doors.now(), final=final, said=said)
     return final
 
 

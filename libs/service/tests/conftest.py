@@ -28,7 +28,7 @@ from libs.events.errors import (
     VersionConflict,
 )
 from libs.events.handling import Answer, Request, digest_of
-from libs.events.reading import CURSOR_CURE, BadQuestion
+from libs.events.reading import CURSOR_CURE, BadQuestion, Moment
 from libs.events.reading import Page as ReadPage
 from libs.events.views import View
 from libs.service.app import create_app
@@ -95,6 +95,9 @@ class Ledger:
         self.waited.append(position)
         if position > len(self.requests):
             raise NotYet(f"position {position} is not there")
+
+    async def moment(self, instant: datetime) -> Moment:
+        return Moment(instant, len(self.requests), final=False)
 
     async def row(self, view: View[Any], key: Any, *, tenant: str, at: Any = None) -> Any:
         return next((row for row in self.rows if row.sheet == key), None)

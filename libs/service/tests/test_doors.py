@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.events.entries import new_id
+from libs.events.reading import BadQuestion, Moment
 from libs.service.doors import command_id
 from libs.service.tests.conftest import NOW, STREAM, Ledger
 
@@ -90,6 +92,23 @@ async def test_if_match_is_the_expected_version(client: httpx.AsyncClient, ledge
     for wrong in ("seven", '"-1"', '"²"', '"' + "9" * 30 + '"'):
         answer = await client.post(LINES, json={"text": "d"}, headers={b"If-Match": wrong.encode()})
         assert answer.status_code == 422, wrong
+
+
+@pytest.mark.parametrize("said", ["2027-01-01T00:00:00Z", "2027-01-01t08:00+08:00"])
+async def test_an_instant_that_has_not_come_is_told_as_it_was_asked(client: httpx.AsyncClient, said: str) -> None:
+    (fault,) = (await client.get("/v1/sheets", params={"as_of": said})).json()["faults"]
+    assert (fault["field"], fault["value"]) == ("query.as_of", said)
+
+
+async def test_an_instant_of_what_keeps_no_past_is_told_as_it_was_asked(
+    client: httpx.AsyncClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forgets(*_: Any, at: Moment, **__: Any) -> None:
+        raise BadQuestion("as_of", at.instant.isoformat(), "ask without as_of", "请去掉 as_of")
+
+    monkeypatch.setattr(ledger, "page", forgets)
+    (fault,) = (await client.get("/v1/sheets", params={"as_of": "2026-11-02T01:00:00Z"})).json()["faults"]
+    assert (fault["field"], fault["value"]) == ("query.as_of", "2026-11-02T01:00:00Z")
 
 
 async def test_rows_are_shown_as_they_are(client: httpx.AsyncClient) -> None:
