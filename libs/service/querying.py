@@ -71,6 +71,10 @@ class Reading:
         with _asked_wrongly(self._said):
             return await self._doors.reader.row(view, key, tenant=self.tenant, at=self._moment)
 
+    async def standing(self, view: View[R], key: Any) -> R | None:
+        """The row with this key as it stands now, whatever instant is asked about."""
+        return await self._doors.reader.row(view, key, tenant=self.tenant)
+
     def shown(self, row: R) -> Shown[R]:
         """The answer that shows one row."""
         return Shown(row=row, as_of=self.as_of, final=self.final)

@@ -205,8 +205,15 @@ async def _instant(timeline: str, read: Reading) -> datetime | None:
 async def _case(case_id: UUID, read: Reading) -> CaseRow:
     """The case, when there was one at the instant that is asked about."""
     row = await read.row(CASES, case_id)
-    if row is None:
+    if row is not None:
+        return row
+    if read.as_of is not None and await read.standing(CASES, case_id) is not None:
+        at = f"{read.as_of:%Y-%m-%dT%H:%M:%SZ}"
         raise NotFound(
-            "unknown-case", f"case_id={case_id} is no case; look it up by its reference", "没有这个工单，请按编号查找"
+            "unknown-case",
+            f"case_id={case_id} was not on record yet at {at}; ask for a later instant, or leave as_of out",
+            f"{at} 时尚无该工单的记录；请查询更晚的时刻，或去掉 as_of",
         )
-    return row
+    raise NotFound(
+        "unknown-case", f"case_id={case_id} is no case; look it up by its reference", "没有这个工单，请按编号查找"
+    )

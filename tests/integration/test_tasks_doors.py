@@ -181,6 +181,20 @@ async def test_a_case_that_never_was_is_not_found(tasks: Standing) -> None:
     refused(told, 404, "unknown-case")
 
 
+@pytest.mark.parametrize("of", ["", "/handoffs", "/assignments", "/consultations"])
+async def test_who_asks_about_the_time_before_a_case_is_told_that_and_not_that_it_is_none(
+    tasks: Standing, of: str
+) -> None:
+    await offered(tasks)
+    headers, before = tasks.bearer("frontend", person="svc-1"), {"as_of": "2020-01-01T00:00:00Z"}
+    early = await tasks.client.get(f"/v1/cases/{CASE}{of}", params=before, headers=headers)
+    problem = refused(early, 404, "unknown-case")
+    assert "was not on record yet at 2020-01-01T00:00:00Z" in problem["detail"]
+    assert "2020-01-01T00:00:00Z 时尚无该工单的记录" in problem["detail_zh"]
+    nowhere = await tasks.client.get(f"/v1/cases/{UUID(int=1)}{of}", params=before, headers=headers)
+    assert "is no case" in refused(nowhere, 404, "unknown-case")["detail"]
+
+
 async def test_the_same_key_is_answered_with_the_first_result_and_an_old_version_is_a_conflict(
     tasks: Standing,
 ) -> None:
