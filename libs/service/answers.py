@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +11,17 @@ from pydantic import BaseModel, ConfigDict
 from libs.service.rows import AsRow
 
 R = TypeVar("R")
+ETAG: dict[str, Any] = {
+    "description": "the version that now stands, to be sent as `If-Match`",
+    "schema": {"type": "string"},
+}
+TAGGED: dict[int | str, dict[str, Any]] = {200: {"headers": {"ETag": ETAG}}}
+"""`responses` of a query that shows a row with its version."""
+
+
+def etag(version: int) -> str:
+    """The version of a stream as the header says it, and as `If-Match` sends it back."""
+    return f'"{version}"'
 
 
 class Accepted(BaseModel):

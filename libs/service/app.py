@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from libs.service import problems
+from libs.service.answers import ETAG
 from libs.service.asking import POSITION_HEADER
 from libs.service.auth import OPEN_PATHS, Bearer, Verifier, is_open
 from libs.service.bodies import Bodies
@@ -37,10 +38,7 @@ _SENT_BACK: dict[str, tuple[str, dict[str, Any]]] = {
         POSITION_HEADER,
         {"description": "the answer's `position`, to read one's own write with", "schema": {"type": "integer"}},
     ),
-    "If-Match": (
-        "ETag",
-        {"description": "the version that now stands, to be sent as `If-Match`", "schema": {"type": "string"}},
-    ),
+    "If-Match": ("ETag", ETAG),
 }
 """By what a command may come with: the header of its answer."""
 _METHODS = frozenset({"get", "put", "post", "patch", "delete"})

@@ -11,7 +11,7 @@ from libs.events import handling
 from libs.events.deciding import Command
 from libs.events.entries import derived_id, entity_id, new_id
 from libs.events.errors import CommandReused
-from libs.service.answers import Accepted
+from libs.service.answers import Accepted, etag
 from libs.service.auth import Identity
 from libs.service.errors import KeyReused
 from libs.service.running import Doors
@@ -76,7 +76,7 @@ class Asking:
         except CommandReused as reused:
             raise KeyReused(key or self._key or "", reused) from reused
         if self._tagged:
-            self._response.headers["ETag"] = f'"{answer.version}"'
+            self._response.headers["ETag"] = etag(answer.version)
         self._position = max(self._position, answer.position)
         self._response.headers[POSITION_HEADER] = str(self._position)
         return Accepted.model_validate(answer, from_attributes=True)

@@ -19,7 +19,7 @@ from pydantic import AfterValidator
 from libs.events.errors import Unavailable, Unfit
 from libs.events.instants import Written
 from libs.events.reading import PAGE_ROWS_MAX
-from libs.service.answers import Accepted, Page, Shown
+from libs.service.answers import TAGGED, Accepted, Page, Shown
 from libs.service.asking import Asking, command_id
 from libs.service.auth import Identity, Role
 from libs.service.cures import IN_UTC, Cure
@@ -28,6 +28,7 @@ from libs.service.querying import Reading
 from libs.service.running import Checked, Doors
 
 __all__ = [
+    "TAGGED",
     "Accepted",
     "Ask",
     "AskSeveral",
@@ -133,6 +134,7 @@ async def _asking_several(
 
 async def _reading(
     request: Request,
+    response: Response,
     identity: Annotated[Identity, Depends(identity_of)],
     doors: Annotated[Doors, Depends(doors_of)],
     as_of: Annotated[Instant | None, Query(description="what was known at this instant (ISO, with zone)")] = None,
@@ -147,6 +149,7 @@ async def _reading(
     return Reading(
         doors,
         identity,
+        response,
         as_of=as_of,
         said=as_of_said(request),
         limit=limit,

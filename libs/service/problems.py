@@ -107,6 +107,7 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str
     detail_zh: str | None = None
     rule: str | None = None
+    version: int | None = None
     faults: list[Fault] | None = None
     retry_after_s: int | None = None
     trace_id: str | None = None
@@ -129,6 +130,8 @@ def problem_of(error: BaseException) -> Problem:
     match error:
         case kernel.Refusal():
             problem.detail, problem.rule = error.en, error.rule
+        case kernel.VersionConflict():
+            problem.version = error.actual
         case errors.WrongShape():
             problem.faults = list(error.faults)
         case kernel.Undecodable():

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
+from fastapi import Response
 
 from libs.events.reading import BadQuestion, Moment
 from libs.events.views import View
-from libs.service.answers import Page, Shown
+from libs.service.answers import Page, Shown, etag
 from libs.service.auth import Identity
 from libs.service.cures import Cure
 from libs.service.errors import Fault, WrongShape
@@ -31,6 +32,7 @@ class Reading:
         self,
         doors: Doors,
         identity: Identity,
+        response: Response,
         *,
         as_of: datetime | None,
         said: str,
@@ -38,7 +40,7 @@ class Reading:
         cursor: str | None,
         after: int | None,
     ) -> None:
-        self._doors, self._identity, self._said = doors, identity, said
+        self._doors, self._identity, self._response, self._said = doors, identity, response, said
         self.as_of, self._limit, self._cursor, self._after = as_of, limit, cursor, after
         self._moment: Moment | None = None
         self._settled = False
@@ -75,8 +77,10 @@ class Reading:
         """The row with this key as it stands now, whatever instant is asked about."""
         return await self._doors.reader.row(view, key, tenant=self.tenant)
 
-    def shown(self, row: R) -> Shown[R]:
-        """The answer that shows one row."""
+    def shown(self, row: R, *, version: int | None = None) -> Shown[R]:
+        """The answer that shows one row. `version`: what a command about it may name, told unless it is of the past."""
+        if version is not None and self.as_of is None:
+            self._response.headers["ETag"] = etag(version)
         return Shown(row=row, as_of=self.as_of, final=self.final)
 
     async def page(

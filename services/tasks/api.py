@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path
 
 from libs.events.contracts.tasks import case_id
 from libs.events.errors import NotFound
-from libs.service.doors import Accepted, Ask, Page, Read, Shown, roles
+from libs.service.doors import TAGGED, Accepted, Ask, Page, Read, Shown, roles
 from libs.service.querying import Reading
 from services.tasks.commands import (
     CODE_CHARS_MAX,
@@ -97,10 +97,11 @@ async def list_cases(
     return Page(rows=rows, next_cursor=page.next_cursor, as_of=page.as_of, final=page.final)
 
 
-@router.get("/cases/{case_id}")
+@router.get("/cases/{case_id}", responses=TAGGED)
 async def show_case(case_id: UUID, read: Read) -> Shown[CaseOnBoard]:
+    """A case. `ETag`, unless it is asked about the past: the version that a command may name in `If-Match`."""
     row = await _case(case_id, read)
-    return read.shown(on_board(row, await _instant(row.timeline, read)))
+    return read.shown(on_board(row, await _instant(row.timeline, read)), version=row.version)
 
 
 @router.get("/cases/{case_id}/handoffs")

@@ -195,6 +195,24 @@ async def test_who_asks_about_the_time_before_a_case_is_told_that_and_not_that_i
     assert "is no case" in refused(nowhere, 404, "unknown-case")["detail"]
 
 
+async def test_a_screen_that_has_only_read_edits_what_it_has_read_and_reads_again_when_somebody_was_faster(
+    tasks: Standing,
+) -> None:
+    await offered(tasks)
+    address, headers = f"/v1/cases/{CASE}", tasks.bearer("auditor", person="auditor-1")
+    read = await tasks.client.get(address, headers=headers)
+    rejection = {"reason": "not ours", "next_department": "purchasing"}
+    assert (await act(tasks, "prod-1", "handoffs/1/rejection", rejection)).status_code == 200
+    path, body = f"{address}/handoffs/2/rejection", {"reason": "not ours", "next_department": "product"}
+    late = await post(tasks, path, body, person="purch-1", headers={"If-Match": read.headers["etag"]})
+    stands = refused(late, 409)["version"]
+    again = await tasks.client.get(address, headers=headers)
+    assert again.headers["etag"] == f'"{stands}"'
+    assert again.json()["row"]["version"] == stands
+    sent = await post(tasks, path, body, person="purch-1", headers={"If-Match": again.headers["etag"]})
+    assert sent.status_code == 200, sent.text
+
+
 async def test_the_same_key_is_answered_with_the_first_result_and_an_old_version_is_a_conflict(
     tasks: Standing,
 ) -> None:

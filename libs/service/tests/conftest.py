@@ -33,7 +33,7 @@ from libs.events.reading import Page as ReadPage
 from libs.events.views import View
 from libs.service.app import create_app
 from libs.service.auth import AUDIENCE, LOCAL_ISSUER, Verifier
-from libs.service.doors import Accepted, Ask, Checked, Doors, Page, Read, Shown, roles
+from libs.service.doors import TAGGED, Accepted, Ask, Checked, Doors, Page, Read, Shown, roles
 from libs.service.issuer import create_keys, token
 from libs.service.metrics import Metrics
 
@@ -119,12 +119,12 @@ def router_of(ledger: Ledger) -> APIRouter:
     async def write_two(sheet: UUID, ask: Ask) -> list[Accepted]:
         return [await ask(WriteLine(sheet=sheet, text=text)) for text in ("one", "two")]
 
-    @router.get("/sheets/{sheet}")
+    @router.get("/sheets/{sheet}", responses=TAGGED)
     async def sheet(sheet: UUID, read: Read) -> Shown[LineRow]:
         row = await read.row(LINES, sheet)
         if row is None:
             raise NotFound("sheet", "there is no such sheet", "没有此页")
-        return read.shown(row)
+        return read.shown(row, version=len(ledger.requests))
 
     @router.get("/sheets")
     async def sheets(read: Read) -> Page[LineRow]:

@@ -87,11 +87,22 @@ async def test_if_match_is_the_expected_version(client: httpx.AsyncClient, ledge
     assert late.json()["type"] == "urn:baton:problem:version-conflict"
     assert "it is at version 2 by now, not 1" in late.json()["detail"]
     assert "当前版本为 2，而不是 1" in late.json()["detail_zh"]
+    assert late.json()["version"] == 2, "texts may change"
     assert str(STREAM) not in late.text, "a client knows no streams"
     assert (await client.post(LINES, json={"text": "d"}, headers={"If-Match": "*"})).status_code == 200
     for wrong in ("seven", '"-1"', '"²"', '"' + "9" * 30 + '"'):
         answer = await client.post(LINES, json={"text": "d"}, headers={b"If-Match": wrong.encode()})
         assert answer.status_code == 422, wrong
+
+
+async def test_who_has_only_read_sends_the_version_that_they_have_read(client: httpx.AsyncClient) -> None:
+    await client.post(LINES, json={"text": "a"})
+    for text in ("b", "c"):  # the second one reads again
+        read = await client.get(f"/v1/sheets/{STREAM}")
+        sent = await client.post(LINES, json={"text": text}, headers={"If-Match": read.headers["etag"]})
+        assert sent.status_code == 200
+    past = await client.get(f"/v1/sheets/{STREAM}", params={"as_of": NOW.isoformat()})
+    assert (past.status_code, "etag" in past.headers) == (200, False), "no command can be about the past"
 
 
 @pytest.mark.parametrize("said", ["2027-01-01T00:00:00Z", "2027-01-01t08:00+08:00"])
@@ -218,6 +229,7 @@ async def test_every_header_that_is_sent_is_described(client: httpx.AsyncClient,
         (await client.post(LINES, json=line), "/v1/sheets/{sheet}/lines", {"etag", "baton-position"}),
         (await client.post(f"/v1/sheets/{STREAM}/pairs"), "/v1/sheets/{sheet}/pairs", {"etag", "baton-position"}),
         (await client.get("/v1/sheets"), "/v1/sheets", set()),
+        (await client.get(f"/v1/sheets/{STREAM}"), "/v1/sheets/{sheet}", {"etag"}),
         (await client.get("/v1/sheets", headers={"Authorization": ""}), "/v1/sheets", {"www-authenticate"}),
         (await client.get("/v1/sheets", params={"after": "99"}), "/v1/sheets", {"retry-after"}),
     ):

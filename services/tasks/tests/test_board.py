@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
+import pytest
+
+from libs.events.contracts.gateway import RequestClosed
 from libs.events.contracts.sla import ClockStarted
 from libs.events.testing import MemoryService
-from services.tasks.tests.world import CASE_ID, accepted, monday, offered, tuesday
+from services.tasks.commands import AnswerConsultation
+from services.tasks.domain.case import CaseFact
+from services.tasks.tests.world import (
+    CASE_ID,
+    accepted,
+    closed,
+    disputed,
+    monday,
+    offered,
+    opened,
+    ruled,
+    solved,
+    tuesday,
+)
 from services.tasks.views.cases import CASES, on_board
 
 
@@ -41,3 +58,29 @@ def test_a_case_of_an_import_is_not_late_before_its_source_has_come_that_far() -
 
 def test_a_case_without_a_clock_is_never_red() -> None:
     assert on_board(offered().row(CASES, CASE_ID), tuesday("18:00")).due_at is None
+
+
+def answered() -> MemoryService:
+    """13:05: purchasing was heard."""
+    tasks = accepted()
+    answer = AnswerConsultation(case_id=CASE_ID, department="purchasing", answer="the glue batch is in order")
+    tasks.ask(answer, by="purch-1", at=monday("13:05"))
+    return tasks
+
+
+def declined() -> MemoryService:
+    """Its source says that it is done, and the process goes on to its own end."""
+    tasks = accepted()
+    tasks.hear(RequestClosed("phone", "STORY1", "done"), subject=CASE_ID, at=monday("12:40"))
+    return tasks
+
+
+@pytest.mark.parametrize("world", [opened, offered, disputed, ruled, accepted, answered, declined, solved, closed])
+def test_who_reads_a_case_can_say_what_they_have_read_whatever_was_decided_last(
+    world: Callable[[], MemoryService],
+) -> None:
+    tasks = with_clocks(world())
+    stands = [
+        entry.version for entry, fact in zip(tasks.entries, tasks.facts, strict=True) if isinstance(fact, CaseFact)
+    ]
+    assert tasks.row(CASES, CASE_ID).version == stands[-1] == len(stands)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from libs.events.contracts.sla import ClockStarted
 from libs.events.contracts.tasks import (
@@ -16,16 +17,20 @@ from libs.events.contracts.tasks import (
     CaseRouted,
     ConflictOpened,
     ConflictRuled,
+    ConsultationAnswered,
+    ConsultationAsked,
     CustomerTold,
     FormCompleted,
     HandoffAccepted,
     HandoffOffered,
     HandoffRejected,
     SolutionGiven,
+    SourceCloseDeclined,
     StepCompleted,
     StepStarted,
+    TaskAssigned,
 )
-from libs.events.entries import Entry
+from libs.events.entries import Entry, Fact
 from libs.events.views import View, on
 
 OPENED, OFFERED, RETURNED, UNRULED, HELD = "opened", "offered", "returned", "unruled", "held"
@@ -52,6 +57,12 @@ class CaseRow(msgspec.Struct, frozen=True):
     state: str
     opened_at: datetime
     updated_at: datetime
+    version: Annotated[
+        int,
+        Meta(
+            description="for `If-Match`: raised by whatever is decided about the case; clocks (`due`) do not raise it"
+        ),
+    ]
     step: str = ""
     running: tuple[str, ...] = ()
     responsible: str | None = None
@@ -99,6 +110,7 @@ def _opened(row: CaseRow | None, fact: CaseOpened, entry: Entry) -> CaseRow:
         state=OPENED,
         opened_at=entry.occurred_at,
         updated_at=entry.occurred_at,
+        version=entry.version,
         timeline=fact.timeline,
     )
 
@@ -163,21 +175,22 @@ def _told(row: CaseRow | None, fact: CustomerTold, entry: Entry) -> CaseRow | No
     return row and _now(row, entry, state=TOLD, call_back_from=fact.call_back_from)
 
 
-def _called(row: CaseRow | None, fact: CallBackDone, entry: Entry) -> CaseRow | None:
-    return row and _now(row, entry)
-
-
 def _closed(row: CaseRow | None, fact: CaseClosed, entry: Entry) -> CaseRow | None:
     return row and _now(row, entry, state=CLOSED, closed_at=entry.occurred_at, due={})
 
 
+def _went_on(row: CaseRow | None, fact: Fact, entry: Entry) -> CaseRow | None:
+    """Nothing that the board shows has changed, but a command that was about the case before is late."""
+    return row and _now(row, entry)
+
+
 def _now(row: CaseRow, entry: Entry, **changes: Any) -> CaseRow:
-    return msgspec.structs.replace(row, updated_at=entry.occurred_at, **changes)
+    return msgspec.structs.replace(row, updated_at=entry.occurred_at, version=entry.version, **changes)
 
 
 CASES = View(
     name="cases",
-    version=1,
+    version=2,
     row=CaseRow,
     key=("case_id",),
     folds=(
@@ -194,8 +207,12 @@ CASES = View(
         on(ConflictRuled, _ruled),
         on(SolutionGiven, _solved),
         on(CustomerTold, _told),
-        on(CallBackDone, _called),
+        on(CallBackDone, _went_on),
         on(CaseClosed, _closed),
+        on(TaskAssigned, _went_on),
+        on(ConsultationAsked, _went_on),
+        on(ConsultationAnswered, _went_on),
+        on(SourceCloseDeclined, _went_on),
     ),
     indexes=(("reference",), ("holder", "state"), ("offered_to",), ("template", "state"), ("opened_at",)),
 )

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from infra.local import Platform
+from services.tasks.views.cases import CASES
 from tests.integration.whole.verbs import Verbs
 
 pytestmark = pytest.mark.platform
@@ -33,7 +34,8 @@ def test_every_view_is_rebuilt_and_equals_the_live_one(baton: Verbs, platform_to
 async def test_a_corrupted_row_is_found_named_and_mended(baton: Verbs, platform_told: Platform, case: str) -> None:
     connection = await asyncpg.connect(platform_told.database("tasks").url)
     try:
-        done = await connection.execute("update views.cases_v1 set holder = 'sales' where case_id = $1", case)
+        table = f"views.cases_v{CASES.version}"
+        done = await connection.execute(f"update {table} set holder = 'sales' where case_id = $1", case)
     finally:
         await connection.close()
     assert done == "UPDATE 1"
