@@ -68,12 +68,15 @@ def test_whoever_may_send_back_what_an_answer_said_is_told_the_header_in_which_i
             assert "Retry-After" in _headers(operation, "503"), where
 
 
-def test_who_reads_a_case_is_told_the_version_that_a_command_about_it_may_name(tmp_path: Path) -> None:
+def test_who_reads_a_case_is_told_the_version_that_a_command_about_it_may_name_and_what_is_easily_mistaken(
+    tmp_path: Path,
+) -> None:
     schema = described("tasks", tmp_path)
     assert "ETag" in _headers(schema["paths"]["/v1/cases/{case_id}"]["get"], "200")
     assert "version" in schema["components"]["schemas"]["Problem"]["properties"]
     shown = schema["components"]["schemas"]["Shown_CaseOnBoard_"]["properties"]["row"]["properties"]
-    assert "If-Match" in shown["version"]["description"]
+    for name in ("holder", "version", "running", "responsible", "handoff", "bounces", "conflict"):
+        assert shown[name]["description"], name
 
 
 def _headers(operation: dict[str, Any], status: str) -> set[str]:

@@ -53,7 +53,9 @@ class CaseRow(msgspec.Struct, frozen=True):
     priority: str
     title: str
     form: dict[str, str]
-    holder: str
+    holder: Annotated[
+        str, Meta(description="the one department that has the case; an offer changes it only when it is accepted")
+    ]
     state: str
     opened_at: datetime
     updated_at: datetime
@@ -64,12 +66,23 @@ class CaseRow(msgspec.Struct, frozen=True):
         ),
     ]
     step: str = ""
-    running: tuple[str, ...] = ()
-    responsible: str | None = None
+    running: Annotated[
+        tuple[str, ...],
+        Meta(description="the steps under way, in the order in which they began; several may run at once"),
+    ] = ()
+    responsible: Annotated[
+        str | None,
+        Meta(
+            description="the department in the seats of the responsible (R): as routed, then as accepted or ruled, the "
+            "latest of them; a rejection does not take it out. null before routing. Who is asked now is `offered_to`"
+        ),
+    ] = None
     offered_to: str | None = None
-    handoff: int = 0
-    bounces: int = 0
-    conflict: tuple[str, ...] = ()
+    handoff: Annotated[int, Meta(description="the number of the latest offer, answered or not; 0 before the first")] = 0
+    bounces: Annotated[int, Meta(description="how many offers were rejected, from the beginning on")] = 0
+    conflict: Annotated[
+        tuple[str, ...], Meta(description="the departments that wait for a ruling; empty when none is needed")
+    ] = ()
     call_back_from: datetime | None = None
     due: dict[str, datetime] = {}
     closed_at: datetime | None = None
