@@ -12,7 +12,7 @@ from infra.local.doors import open_doors
 from infra.local.parts import Part
 from infra.local.ports import HOST
 from infra.local.services import Service
-from libs.service.health import late
+from libs.service.lags import late
 
 ASKED_AT_ONCE = 12
 COLUMNS = ("part", "address", "pid", "ready", "parked", "restarts")

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_ZIPKIN_ENDPOINT
+
 from infra.local import ports as port_blocks
 from infra.local.databases import ROLES, Database, described, drop_database, prepare
 from infra.local.errors import AlreadyUp
@@ -28,7 +30,6 @@ from infra.local.secrets import Secrets
 from infra.local.services import ORDER, Service, installed
 from infra.local.zipkin import Zipkin
 from libs.service.issuer import create_keys
-from libs.service.telemetry import ZIPKIN_ENDPOINT
 
 REAL_CLOCK = "real"
 STARTS_AT_ONCE = 8
@@ -128,7 +129,7 @@ class Platform:
             "BATON_CLOCK": self.wishes.clock,
             "BATON_KEYS": str(self.secrets.keys),
             "BATON_TRACES": str(self.state / "traces"),
-            **({ZIPKIN_ENDPOINT: self.zipkin.endpoint} if self.wishes.traces else {}),
+            **({OTEL_EXPORTER_ZIPKIN_ENDPOINT: self.zipkin.endpoint} if self.wishes.traces else {}),
             **self.wishes.environment,
         }
 

@@ -10,18 +10,12 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from libs.events.together import Together
+from libs.service.lags import LAG_ENTRIES_MAX, Lags, late
 from libs.service.metrics import CONTENT_TYPE, Metrics
 from libs.service.problems import AWAY
 from libs.service.roles import Roles
 
-LAG_ENTRIES_MAX = 5_000
 LAGS_WITHIN_S = 2.0
-ONLY_TOLD = frozenset({"timer_lateness", "timer_overdue", "send_overdue", "send_retrying", "send_unknown", "parked"})
-"""For alarms. A timer whose sources are silent, a slow mail server, or what waits for a person while all else flows are
-no reason to take requests elsewhere: every process of the service would say the same.
-"""
-
-Lags = Mapping[str, float]
 Trouble = tuple[Mapping[str, str], Mapping[str, str]]
 
 
@@ -78,11 +72,6 @@ async def readiness(
         attention=dict(attention),
         restarts={role.name: role.restarts for role in roles.roles if role.restarts},
     )
-
-
-def late(lags: Lags, lag_max: int = LAG_ENTRIES_MAX) -> Lags:
-    """The parts that are too far behind for a service to be ready."""
-    return {part: lag for part, lag in lags.items() if lag > lag_max and part not in ONLY_TOLD}
 
 
 def health_router(ready: Callable[[], Awaitable[Readiness]], metrics: Metrics) -> APIRouter:

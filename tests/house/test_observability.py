@@ -12,7 +12,7 @@ import yaml
 from infra.local.ports import DEFAULT_BASE, HOST, Ports
 from infra.local.services import ORDER
 from libs.events.writer import QUEUE_MAX
-from libs.service.health import LAG_ENTRIES_MAX
+from libs.service.lags import LAG_ENTRIES_MAX
 from libs.service.problems import REQUESTS_AT_ONCE_MAX
 from tests.house.queries import FOLDER, alarms, panels, queries, selected
 from tests.house.rules import ROOT

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from libs.events.errors import Diverged
 from libs.events.leading import heed_cancellation
 from libs.service import health, roles
-from libs.service.health import LAG_ENTRIES_MAX, Readiness, health_router, readiness
+from libs.service.health import Readiness, health_router, readiness
+from libs.service.lags import LAG_ENTRIES_MAX
 from libs.service.metrics import Metrics
 from libs.service.roles import Role, Roles
 
