@@ -13,7 +13,7 @@ from infra.local import PlatformError
 from infra.local.doors import open_doors
 from infra.local.rest import advance, positions, run_on
 
-app = typer.Typer(help="The domain clock: show it, advance it while it is held, let it run on. 领域时钟。")
+app = typer.Typer(help="The domain clock: show it, advance it while it is held, let it run on. 业务时钟。")
 
 
 def register(parent: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def register(parent: typer.Typer) -> None:
 
 @app.command("show")
 def show(as_json: AsJson = False) -> None:
-    """What instant it is for each service. 当前领域时间。"""
+    """What instant it is for each service. 各服务当前的业务时间。"""
     with open_doors(running_platform()) as doors:
         clocks = {name: at["clock"] for name, at in positions(doors).items()}
     if as_json:
@@ -37,7 +37,7 @@ def advance_to(
     to: Annotated[str, typer.Option(help="an instant with its zone, such as 2026-11-02T11:40+08:00")],
     as_json: AsJson = False,
 ) -> None:
-    """Move a held clock forward; everything that falls due on the way fires at its instant. 向前拨动时钟。"""
+    """Move a held clock forward; everything that falls due on the way fires at its instant. 把时钟拨到更晚的时刻。"""
     instant = parse_instant(to, "--to")
     with open_doors(running_platform()) as doors:
         stops = advance(doors, instant)
@@ -49,7 +49,7 @@ def advance_to(
 
 @app.command("run-on")
 def let_run() -> None:
-    """Let a held clock run on in real time from where it stands. 时钟恢复走动。"""
+    """Let a held clock run on in real time from where it stands. 让时钟恢复走动。"""
     with open_doors(running_platform()) as doors:
         run_on(doors)
 

@@ -26,7 +26,7 @@ def publish(
     sequence: Annotated[int, typer.Option("--from", min=1, help="the first sequence to send again")],
     as_json: AsJson = False,
 ) -> None:
-    """Send a service's facts to its topic again; who heard them already hears nothing new. 重新发布。"""
+    """Send a service's facts to its topic again; who heard them already hears nothing new. 重新发布服务的事件。"""
     platform = running_platform()
     require_service(service, platform.databases)
     try:

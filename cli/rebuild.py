@@ -35,7 +35,7 @@ def rebuild(
     view: Annotated[str | None, typer.Option(help="one view only")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fold every view anew from its journal, beside the live one. 由日志重建全部读模型并比对。"""
+    """Fold every view anew from its journal, beside the live one. 由事件记录重建全部视图，与现有视图比对。"""
     platform = running_platform()
     if service is not None:
         require_service(service, platform.services)

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def recover(service: PartName, as_json: AsJson = False) -> None:
-    """Take back from the topics what a service's restored journal lacks; the service is stopped. 由主题补全日志。"""
+    """Take back from the topics what a service's restored journal lacks; the service is stopped. 由 Kafka 补全数据。"""
     platform = running_platform()
     require_service(service, platform.databases)
     database, kafka = platform.databases[service], platform.kafka.bootstrap

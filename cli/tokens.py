@@ -25,7 +25,7 @@ def token(
     tenant: Annotated[str, typer.Option("--tenant")] = "main",
     hours: Annotated[float, typer.Option("--hours", help="how long it holds")] = issuer.TOKEN_HOURS,
 ) -> None:
-    """Print a bearer token of the local issuer, and nothing else."""
+    """Print a bearer token of the local issuer, and nothing else. 生成访问令牌。"""
     try:
         print(issuer.token(Secrets(state_dir()).keys, person=person, roles=role, tenant=tenant, hours=hours))
     except ValueError as error:
@@ -33,7 +33,7 @@ def token(
 
 
 def secret(name: Annotated[str, typer.Argument(help=f"one of {', '.join(SECRETS)}")]) -> None:
-    """Print a local secret (such as the one that signs Jira's webhooks), and nothing else."""
+    """Print a local secret (such as the one that signs Jira's webhooks), and nothing else. 显示本地密钥。"""
     if name not in SECRETS:
         raise typer.BadParameter(f"NAME={name}: there is no such secret; use {', '.join(SECRETS)}")
     print(issuer.secret(Secrets(state_dir()).keys, name))

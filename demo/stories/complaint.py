@@ -110,7 +110,7 @@ def _until_the_conflict(stage: Stage) -> str:
 def _reject(
     stage: Stage, case: str, number: int, time: str, who: str, reason: str, *, following: str | None = None
 ) -> None:
-    stage.at(time, f"{who} rejects: “{reason}” · 拒收")
+    stage.at(time, f"{who} rejects: “{reason}” · 退回")
     rejection = {"reason": reason} | ({"next_department": following} if following else {})
     stage.person(who).post("tasks", f"/v1/cases/{case}/handoffs/{number}/rejection", rejection)
 

@@ -76,7 +76,7 @@ class Clock:
             raise Refusal(
                 "clock-moves-forward",
                 f"the domain clock has come to {earliest.isoformat()}; choose a later instant",
-                f"领域时钟已到 {earliest.isoformat()}，只能向前拨",
+                f"业务时钟已走到 {earliest.isoformat()}，只能拨到更晚的时刻",
             )
         await self._pool.execute(
             'update journal.clock set held_at = $1, fire_until = $2, "offset" = null', at, min(reading.fire_until, at)

@@ -66,7 +66,7 @@ TABLE: tuple[Sort, ...] = (
     ),
     Sort(kernel.Undecodable, 422, "undecodable", "This type or content cannot be read here", "无法读取此类型或内容"),
     Sort(kernel.Unavailable, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试"),
-    Sort(kernel.NotYet, 503, "not-yet", "The view has not got there yet", "视图尚未更新到所求位置"),
+    Sort(kernel.NotYet, 503, "not-yet", "The view has not got there yet", "数据尚未更新到所需进度，请稍后重试"),
     Sort(kernel.LeadershipLost, 503, "unavailable", "Try again soon", "暂时不可用，请稍后重试"),
     Sort(kernel.Diverged, 503, "diverged", "Writing has stopped until a person decides", "已停止写入，等待人工处理"),
 )

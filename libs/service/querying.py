@@ -120,7 +120,7 @@ def require_come(as_of: datetime, now: datetime, *, final: bool, said: str) -> N
         here = now.isoformat(timespec="seconds")
         cure = Cure(
             f"choose an instant that has come; the domain clock's now is {here}",
-            f"请选择已到的时刻；领域时钟现为 {here}",
+            f"请选择不晚于当前的时刻；当前业务时间为 {here}",
         )
         raise WrongShape([Fault("query.as_of", *cure, said)])
 

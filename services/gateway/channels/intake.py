@@ -126,7 +126,8 @@ def _require_reached(inbound: Inbound, source: str, now: datetime) -> None:
             "source-ahead",
             f"data.up_to={said}: {source} promises more than a day beyond {here}, the domain clock's now; send an "
             "instant up to which all of it has been sent",
-            f"data.up_to={said}：来源 {source} 的水位超出领域时钟 {here} 一天以上；请发送已全部送达的时刻",
+            f"data.up_to={said}：来源 {source} 声明的时刻比当前业务时间 {here} 超前一天以上；"
+            "请填写一个时刻，此前的数据均已发送",
         )
 
 

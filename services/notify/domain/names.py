@@ -15,7 +15,7 @@ from services.notify.views.steps import STEPS
 PARAM_CHARS_MAX = 1_000
 NOBODY = Words("nobody", "无人")
 NOBODY_HAD_IT = Words("It was due before anybody had it.", "到期时尚无部门经手。")
-RACI = {"R": Words("responsible", "负责"), "A": Words("accountable", "批准"), "I": Words("informed", "知会")}
+RACI = {"R": Words("responsible", "负责"), "A": Words("accountable", "最终负责"), "I": Words("informed", "知会")}
 OUTCOMES = {
     "satisfied": Words("the customer is satisfied", "客户满意"),
     "not-satisfied": Words("the customer is not satisfied", "客户不满意"),

@@ -28,21 +28,21 @@ def evolve(state: Text, fact: TextPublished) -> Text:
 
 def publish(state: Text, command: PublishText, asked: Asked) -> Sequence[Fact]:
     if command.template not in PARAMETERS:
-        known = ", ".join(sorted(PARAMETERS))
+        known = sorted(PARAMETERS)
         raise Refusal(
             "unknown-template",
-            f"template={command.template} is never sent; take one of: {known}",
-            f"没有消息模板 {command.template}，可用：{known}",
+            f"template={command.template} is never sent; take one of: {', '.join(known)}",
+            f"没有消息模板 {command.template}，可用：{'、'.join(known)}",
         )
     allowed = parameters_of(command.template)
     for field, text in (("en", command.en), ("zh", command.zh)):
         faults = faults_of(text, allowed)
         if faults:
-            wrong, known = ", ".join(faults), ", ".join(sorted(allowed))
+            wrong, known = ", ".join(faults), sorted(allowed)
             raise Refusal(
                 "text-cannot-be-filled",
-                f"{field} of {command.template} holds {wrong}; it may use: {known}",
-                f"{command.template} 的 {field} 文本含有 {wrong}，可用参数：{known}",
+                f"{field} of {command.template} holds {wrong}; it may use: {', '.join(known)}",
+                f"{command.template} 的 {field} 文本含有 {wrong}，可用参数：{'、'.join(known)}",
             )
     version = 1 if state.newest is None else state.newest.version + 1
     fact = TextPublished(command.template, version, command.en, command.zh)

@@ -227,13 +227,17 @@ def test_chinese_words_name_departments_steps_seats_rungs_and_outcomes_as_people
         assert words in zh
 
 
-def test_english_words_name_the_step_and_the_part_in_it() -> None:
+def test_words_name_the_step_and_the_part_in_it() -> None:
     service = notify()
     both = TaskAssigned("answer", ("dept:production",), "person:production-1")
     told(service, both)
     (message,) = service.rows(MESSAGES)
     assert words_of(service, message, "en") == (
         "“veneer blisters” (STORY1): your part in the step “Answer”: responsible, accountable."
+    )
+    assert (
+        words_of(service, message, "zh")
+        == "“veneer blisters”（STORY1）：您在步骤“责任部门响应”中的职责：负责、最终负责。"
     )
 
 

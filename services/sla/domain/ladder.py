@@ -29,11 +29,11 @@ def publish(state: Ladder, command: PublishLadder, asked: Asked) -> Sequence[Fac
     *lower, top = command.rungs
     for rung in command.rungs:
         if rung.asks not in ASKS:
-            known = ", ".join(sorted(ASKS))
+            known = sorted(ASKS)
             raise Refusal(
                 "unknown-rung",
-                f"asks={rung.asks} of rung {rung.name} is not known; take one of: {known}",
-                f"层级 {rung.name} 的 {rung.asks} 未知，可用：{known}",
+                f"asks={rung.asks} of rung {rung.name} is not known; take one of: {', '.join(known)}",
+                f"层级 {rung.name} 的询问对象 {rung.asks} 无效，可用：{'、'.join(known)}",
             )
     for rung in lower:
         if rung.answer_min is None:
@@ -46,7 +46,7 @@ def publish(state: Ladder, command: PublishLadder, asked: Asked) -> Sequence[Fac
         raise Refusal(
             "nobody-above",
             f"answer_min={top.answer_min} of the last rung {top.name} leads nowhere; leave it out",
-            f"最后一级 {top.name} 之上无人，请去掉答复时限",
+            f"{top.name} 是最后一级，再无上级可升级，请去掉答复时限",
         )
     version = 1 if state.newest is None else state.newest.version + 1
     rungs = tuple(Rung(rung.name, rung.asks, rung.answer_min, rung.name_zh) for rung in command.rungs)

@@ -31,18 +31,18 @@ def evolve(state: Policy, fact: PolicyPublished) -> Policy:
 
 def publish(state: Policy, command: PublishPolicy, asked: Asked) -> Sequence[Fact]:
     if command.calendar not in CALENDARS:
-        known = ", ".join(sorted(CALENDARS))
+        known = sorted(CALENDARS)
         raise Refusal(
             "unknown-calendar",
-            f"calendar={command.calendar} is not known; take one of: {known}",
-            f"没有日历 {command.calendar}，可用：{known}",
+            f"calendar={command.calendar} is not known; take one of: {', '.join(known)}",
+            f"没有日历 {command.calendar}，可用：{'、'.join(known)}",
         )
     if command.priority not in (None, *PRIORITIES):
-        priorities = ", ".join(PRIORITIES)
         raise Refusal(
             "unknown-priority",
-            f"priority={command.priority} is not known, no case would ever have it; take one of: {priorities}",
-            f"没有优先级 {command.priority}，可用：{priorities}",
+            f"priority={command.priority} is not known, no case would ever have it; "
+            f"take one of: {', '.join(PRIORITIES)}",
+            f"没有优先级 {command.priority}，可用：{'、'.join(PRIORITIES)}",
         )
     if command.ladder is not None and newest_ladder(asked.views, command.ladder) is None:
         raise no_such_ladder(command.ladder)
@@ -62,8 +62,8 @@ def _not_twice(command: PublishPolicy, asked: Asked) -> None:
                 "limit-given-twice",
                 f"policy={row.policy} limits the same cases of {command.template}/{command.step}; "
                 f"publish a new version of it, or narrow this one down by category or priority",
-                f"策略 {row.policy} 已对 {command.template}/{command.step} 的同类事项设限，"
-                f"请发布其新版本，或用类别、优先级区分",
+                f"时限规则 {row.policy} 已适用于 {command.template}/{command.step} 的同类工单，"
+                f"请发布该规则的新版本，或用类别、优先级区分",
             )
 
 

@@ -108,7 +108,7 @@ def _may_receive(case: Case, department: str, asked: Asked) -> None:
         raise Refusal(
             "receiver-is-party",
             f"receiver={department} holds the case or just rejected it; name another, or none to give it back",
-            f"{party.zh}是当前持有方或刚刚拒绝的部门，请指定其他部门，或不指定以退回",
+            f"{party.zh}是当前经办部门或刚刚退回工单的部门，请另选一个部门；不指定部门即为退回",
         )
 
 
@@ -130,9 +130,9 @@ def _standing(case: Case, look: Look) -> Words:
     if case.accepted or not case.offers:
         return Words(
             f"{holder.en} has it and nothing is to be answered, go on with it",
-            f"工单已由{holder.zh}持有，无需答复移交，请继续处理",
+            f"工单现由{holder.zh}经办，没有待答复的移交，请继续处理",
         )
     return Words(
         f"it came back and nobody is asked to take it, let {holder.en} offer it anew",
-        f"工单已退回，尚未请任何部门接收，请由{holder.zh}重新移交",
+        f"工单已退回，尚未移交给其他部门，请由{holder.zh}重新移交",
     )

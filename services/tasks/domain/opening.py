@@ -15,6 +15,8 @@ from libs.events.contracts.tasks import (
 from libs.events.deciding import Asked
 from libs.events.entries import Fact
 from libs.events.errors import NotFound, Refusal
+from libs.events.views import Look
+from libs.organisation import departments_named
 from services.tasks.commands import CloseBySource, CompleteForm, OpenCase
 from services.tasks.domain.case import Case
 from services.tasks.domain.choices import (
@@ -42,12 +44,12 @@ def open_case(case: Case, command: OpenCase, asked: Asked) -> Sequence[Fact]:
     template = _current(command.template, asked)
     if not _by_itself(asked.actor):
         may(OPEN_CASE, case, template, asked)
-        _known_words(template, command)
+        _known_words(template, command, asked)
     if command.department is not None and not command.timeline:  # an import's departments may be gone by now
         must_be_known("department", command.department, asked)
     unfolding = Unfolding(case, template, asked)
     if template.intake == AT_ONCE:
-        routed = _routed(template, command.category, command.department)
+        routed = _routed(template, command.category, command.department, asked.views)
         unfolding.note(_opened(template, command, routed.department))
         unfolding.reach(OPENED, command.target_at)
         unfolding.note(routed)
@@ -74,7 +76,7 @@ def complete_form(case: Case, command: CompleteForm, asked: Asked) -> Sequence[F
     _no_field_missing(template, form)
     unfolding.note(FormCompleted(form, command.category or ""))
     unfolding.reach(FORM_COMPLETED)
-    unfolding.note(_routed(template, unfolding.case.category, None))
+    unfolding.note(_routed(template, unfolding.case.category, None, asked.views))
     unfolding.reach(ROUTED)
     unfolding.offer(unfolding.case.responsible, note="")
     return unfolding.facts
@@ -93,14 +95,14 @@ def close_by_source(case: Case, command: CloseBySource, asked: Asked) -> Sequenc
     return unfolding.facts
 
 
-def _known_words(template: TemplatePublished, command: OpenCase) -> None:
+def _known_words(template: TemplatePublished, command: OpenCase, asked: Asked) -> None:
     """Who opens a case at the desk can correct a word at once; later it would leave the case without a way on.
 
     A request from outside is not turned away for its category: the holder corrects that with the form. Nor is it for a
     due instant that its process does not use, or a field that its form does not have: that stays on record with the
     request, at the desk it would be lost, or was meant for another field.
     """
-    _routed(template, command.category, command.department)
+    _routed(template, command.category, command.department, asked.views)
     if command.target_at is not None and template.intake != AT_ONCE:
         raise Refusal(
             "target-not-used",
@@ -109,11 +111,10 @@ def _known_words(template: TemplatePublished, command: OpenCase) -> None:
             f"流程“{template.name_zh}”按自身时限计算到期时间，不使用 target_at，请去掉该字段",
         )
     if command.priority not in PRIORITIES:
-        known = ", ".join(PRIORITIES)
         raise Refusal(
             "unknown-priority",
-            f"priority={command.priority} is not known; take one of: {known}",
-            f"没有优先级 {command.priority}，可用：{known}",
+            f"priority={command.priority} is not known; take one of: {', '.join(PRIORITIES)}",
+            f"没有优先级 {command.priority}，可用：{'、'.join(PRIORITIES)}",
         )
     _only_fields_of(template, command.form)
 
@@ -122,12 +123,12 @@ def _same_words(opened: CaseOpened, command: OpenCase) -> None:
     said = ("template", "category", "priority", "title", "form")
     other = [name for name in said if getattr(opened, name) != getattr(command, name)]
     if other:
-        name, fields = f"{opened.source} {opened.reference}", ", ".join(other)
         raise Refusal(
             "case-opened-before",
-            f"reference={opened.reference} of source={opened.source} was opened before with other {fields}; "
+            f"reference={opened.reference} of source={opened.source} was opened before with other {', '.join(other)}; "
             "take another reference, or go on with that case",
-            f"{name} 之前已立案，内容不同（{fields}）；请换一个编号，或继续处理原工单",
+            f"来源 {opened.source} 的编号 {opened.reference} 已立案，但内容不同（{'、'.join(other)}）；"
+            "请换一个编号，或继续处理原工单",
         )
 
 
@@ -163,15 +164,18 @@ def _opened(template: TemplatePublished, command: OpenCase, holder: str) -> Case
     )
 
 
-def _routed(template: TemplatePublished, category: str, department: str | None) -> CaseRouted:
+def _routed(template: TemplatePublished, category: str, department: str | None, look: Look) -> CaseRouted:
     routed = ROUTING_RULES[template.routing_rule](template, category, department)
     if routed is None:
         known = ", ".join(template.routing) or "none"
+        known_zh = (
+            "、".join(f"{name}（{departments_named(look, [to]).zh}）" for name, to in template.routing.items()) or "无"
+        )
         raise Refusal(
             "no-route",
             f"category={category} has no line in the routing of {template.template}; publish a line or take one of: "
             f"{known}",
-            f"类别 {category} 在流程“{template.name_zh}”中没有责任部门，请发布新的路由，或改用：{known}",
+            f"类别 {category} 在流程“{template.name_zh}”中没有责任部门，请在流程中为其指定，或改用：{known_zh}",
         )
     return routed
 

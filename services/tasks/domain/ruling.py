@@ -24,7 +24,7 @@ def rule(case: Case, command: Rule, asked: Asked) -> Sequence[Fact]:
         raise Refusal(
             "no-conflict",
             "nobody disputes the case; let its holder or receiver act",
-            "该工单没有待裁决的争议，请由持有方或接收方处理",
+            "该工单没有待裁决的争议，请由经办部门或接收部门处理",
         )
     may(RULE, case, unfolding.template, asked)
     must_be_known("responsible", command.responsible, asked)
@@ -36,7 +36,7 @@ def rule(case: Case, command: Rule, asked: Asked) -> Sequence[Fact]:
         raise Refusal(
             "responsible-consulted",
             f"consulted={command.responsible} is responsible itself; leave it out",
-            f"{itself.zh}已是责任部门，请从被征询部门中去掉",
+            f"{itself.zh}已是责任部门，无需再征询，请从征询部门中去掉",
         )
     unfolding.note(ConflictRuled(asked.actor, command.responsible, consulted, command.reason))
     unfolding.reassign()

@@ -86,7 +86,7 @@ def _check_step(step: Step) -> None:
         raise Refusal(
             "one-accountable",
             f"{where}.accountable={list(raci.accountable)}: exactly one seat is accountable (A); name it",
-            f"步骤“{step.name_zh}”必须恰好有一个批准方（A），请指定",
+            f"步骤“{step.name_zh}”必须有且只有一个最终负责方（A），请指定",
         )
     if not raci.responsible:
         raise Refusal(
@@ -96,12 +96,11 @@ def _check_step(step: Step) -> None:
         )
     for seat in (*raci.responsible, *raci.accountable, *raci.consulted, *raci.informed):
         if not is_known_seat(seat):
-            choices = ", ".join(sorted(SEATS))
             raise _refused(
                 where,
                 seat,
-                f"is no seat; write dept:…, person:…, role:… or one of {choices}",
-                f"不是有效席位，请写 dept:…、person:…、role:… 或以下之一：{choices}",
+                f"is no seat; write dept:…, person:…, role:… or one of {', '.join(sorted(SEATS))}",
+                f"不是有效席位，请写 dept:…、person:…、role:… 或以下之一：{'、'.join(sorted(SEATS))}",
             )
     for seat in raci.consulted:
         if not (seat.startswith(DEPARTMENT_SEAT) or seat.endswith("-department")):
@@ -137,8 +136,8 @@ def _step(step: Step) -> TemplateStep:
 
 def _one_of(field: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
-        known = ", ".join(choices)
-        raise _refused(field, value, f"is not known; choose one of {known}", f"无效，可选：{known}")
+        en, zh = ", ".join(choices), "、".join(choices)
+        raise _refused(field, value, f"is not known; choose one of {en}", f"无效，可选：{zh}")
 
 
 def _unique(field: str, names: list[str]) -> None:

@@ -90,6 +90,7 @@ def test_a_category_without_a_route_is_refused_until_it_is_corrected() -> None:
     complete = CompleteForm(case_id=CASE_ID, form={"defect": "blisters"})
     refusal = refused(tasks, "no-route", complete, by="svc-1")
     assert "quality" in refusal.en
+    assert "请在流程中为其指定，或改用：material（采购部）" in refusal.zh
     tasks.ask(complete.model_copy(update={"category": "material"}), by="svc-1", at=NOON)
     row = tasks.row(CASES, CASE_ID)
     assert (row.category, row.offered_to) == ("material", "purchasing")
@@ -121,7 +122,7 @@ def returned() -> MemoryService:
         (offered, "let Production accept or reject it", "请由生产部接收或退回"),
         (returned, "let Service offer it anew", "请由客服部重新移交"),
         (disputed, "let whoever stands above its departments rule", "请由共同上级裁决"),
-        (accepted, "Production has it", "工单已由生产部持有"),
+        (accepted, "Production has it", "工单现由生产部经办"),
     ],
 )
 def test_a_handoff_that_is_none_is_answered_with_how_the_case_stands_and_what_comes_next(
