@@ -16,7 +16,7 @@ from rich.table import Table
 
 from cli.clock import parse_instant
 from cli.platform import AsJson, running_platform
-from cli.wording import NOBODY, in_words, shown
+from cli.wording import NOBODY, in_words, lasting, shown
 from infra.local import PlatformError
 from infra.local.doors import Visitor, open_doors
 
@@ -118,7 +118,7 @@ def remarks(told: Told, zone: ZoneInfo) -> Iterator[str]:
     for leg in told["legs"]:
         start, end = _at(leg["start"], zone), _at(leg["end"], zone)
         whose = f"{LEGS.get(leg['state'], leg['state'])} {leg['department'] or NOBODY}"
-        yield f"{shown(start)}–{shown(end, start.date())}  {whose:24} {leg['minutes']:>6g} min"
+        yield f"{shown(start)}–{shown(end, start.date())}  {whose:24} {lasting(leg['minutes']):>10}"
     for breach in told["breaches"]:
         stands = "withdrawn" if breach["withdrawn"] else "unconfirmed" if breach["unconfirmed"] else "stands"
         due = shown(_at(breach["due_at"], zone))

@@ -8,6 +8,8 @@ from string import Formatter
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from libs.clocks import length
+
 NOBODY = "–"
 WORDS: dict[str, tuple[str, ...]] = {
     # gateway
@@ -38,7 +40,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "SlaBreached": ("{step}", "was due {due_at:instant}", "{unconfirmed:unconfirmed|}"),
     "BreachWithdrawn": ("{step}", "done {stopped_at:instant}", "was due {due_at:instant}"),
     "SlaMet": ("{step}", "done {stopped_at:instant}", "due {due_at:instant}"),
-    "ClockStopped": ("{step}", "done {stopped_at:instant}", "{late_s:minutes} late"),
+    "ClockStopped": ("{step}", "done {stopped_at:instant}", "{late_s:length} late"),
     "EscalationRaised": ("rung {level}, {rung}: {asked}", "answer by {answer_by:instant}"),
     "EscalationEnded": ("at rung {level}",),
     # goals
@@ -74,8 +76,13 @@ def shown(at: datetime, day: date | None = None) -> str:
     return f"{at:%H:%M}" if at.date() == day else f"{at:%a %Y-%m-%d %H:%M}"
 
 
+def lasting(minutes: float) -> str:
+    """A length, in hours and days where it is long."""
+    return " ".join(f"{amount:g} {unit}" for amount, unit in length(minutes))
+
+
 class _Words(Formatter):
-    """Besides Python's own: `:instant`, `:minutes` (of seconds), and of yes or no the words for each, `:hit|miss`."""
+    """Besides Python's own: `:instant`, `:length` (of seconds), and of yes or no the words for each, `:hit|miss`."""
 
     def __init__(self, day: date, zone: ZoneInfo) -> None:
         self._day, self._zone = day, zone
@@ -94,6 +101,6 @@ class _Words(Formatter):
             return ", ".join(map(str, value))
         if format_spec == "instant":
             return shown(datetime.fromisoformat(value).astimezone(self._zone), self._day)
-        if format_spec == "minutes":
-            return f"{value / 60:g} min"
+        if format_spec == "length":
+            return lasting(value / 60)
         return str(value)

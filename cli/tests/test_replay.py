@@ -52,6 +52,7 @@ def printed(*entries: Told) -> list[list[str]]:
         ("sla.SlaWarned", {"step": "answer", "due_at": "2026-11-02T02:10:00Z"}, "answer; due 10:10"),
         ("sla.SlaWarned", {"step": "answer", "due_at": "2026-11-03T02:10:00Z"}, "answer; due Tue 2026-11-03 10:10"),
         ("sla.ClockStopped", {"step": "answer", "late_s": 3000}, "answer; 50 min late"),
+        ("sla.ClockStopped", {"step": "answer", "late_s": 259_200}, "answer; 3 d late"),
         ("sla.SlaBreached", {"step": "answer", "unconfirmed": False}, "answer"),
         (
             "goals.KpiMeasured",
@@ -107,7 +108,7 @@ def test_below_the_table_stands_who_had_the_case_when() -> None:
     lines = [" ".join(line.split()) for line in remarks(told, SHANGHAI)]
     assert lines == [
         "Mon 2026-11-02 09:40–10:10 offered to production 30 min",
-        "Mon 2026-11-02 10:10–Tue 2026-11-03 10:10 unruled: – 1440 min",
+        "Mon 2026-11-02 10:10–Tue 2026-11-03 10:10 unruled: – 1 d",
         "STORY1 conflict, holder –",
     ]
     assert [*remarks(told | {"entries": [], "legs": []}, SHANGHAI)] == ["nothing of this case was on record then"]

@@ -4,6 +4,7 @@ The same functions serve running timers, questions about the past, what-if and w
 """
 
 from libs.clocks.legs import TURNS, Turn, case_legs, legs, legs_minutes, turn_of
+from libs.clocks.lengths import length
 from libs.clocks.limits import CALENDARS, Instants, Limit, instants, instants_until
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "instants_until",
     "legs",
     "legs_minutes",
+    "length",
     "turn_of",
 ]

@@ -29,7 +29,7 @@ from services.notify.commands import WEBHOOK, DropChannel, PlanDelivery, PostMes
 from services.notify.domain import names
 from services.notify.domain.recipients import Recipient, contacts, decision_board, leads, merged, seats
 from services.notify.views.assignments import ASSIGNMENTS
-from services.notify.views.cases import CASES, Case, who_has
+from services.notify.views.cases import CASES, Case, who_acts
 from services.notify.views.channels import CHANNELS
 from services.notify.views.deliveries import WEBHOOKS
 from services.notify.views.messages import MESSAGES
@@ -122,12 +122,12 @@ def solved(fact: SolutionGiven, case: Case, look: Look) -> Iterable[Telling]:
 
 def warned(fact: SlaWarned, case: Case, look: Look) -> Iterable[Telling]:
     params = {**names.step(look, case, fact.step), "due_at": names.instant(fact.due_at)}
-    yield Telling("sla-warned", params, contacts(look, who_has(case), f"has the case while {fact.step} runs out"))
+    yield Telling("sla-warned", params, contacts(look, who_acts(case), f"is to act while {fact.step} runs out"))
 
 
 def breached(fact: SlaBreached, case: Case, look: Look) -> Iterable[Telling]:
-    """A is told, and the leads of everybody who had the case meanwhile, of who has it now where nobody had; where there
-    is nobody, the decision board.
+    """A is told, and the leads of all who were to act meanwhile, of who is to act now where nobody was; where there is
+    nobody, the decision board.
     """
     params = {
         **names.step(look, case, fact.step),
@@ -135,10 +135,10 @@ def breached(fact: SlaBreached, case: Case, look: Look) -> Iterable[Telling]:
         **names.legs(look, fact.legs),
     }
     assignment = look.row(ASSIGNMENTS, (case.case_id, fact.step))
-    had_it = dict.fromkeys(leg.department for leg in fact.legs if leg.department is not None)
+    acted = dict.fromkeys(leg.department for leg in fact.legs if leg.department is not None)
     to = [
         *seats(look, () if assignment is None else (assignment.accountable,), f"A of {fact.step}"),
-        *leads(look, had_it or who_has(case), "had the case before the breach" if had_it else "has the case now"),
+        *leads(look, acted or who_acts(case), "was to act before the breach" if acted else "is to act now"),
     ]
     yield Telling("sla-breached", params, to or decision_board(look, "nobody else is known to answer for the breach"))
 

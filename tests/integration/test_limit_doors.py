@@ -172,4 +172,4 @@ async def test_a_breach_shows_its_legs_in_the_readers_time(notify: Standing) -> 
     await notify.parts.journal.hear(said(sla_says.CONTRACT, CASE, [breach], now()))
     (letter,) = await shown(notify, "/v1/messages", 1, template="sla-breached", zone="Asia/Shanghai")
     assert letter["to"] == "prod-dir"
-    assert f"应于 {due:%Y-%m-%d} 11:40 完成，现已超时。期间经手：生产部 30 分钟" in letter["zh"]
+    assert f"应于 {due:%Y-%m-%d} 11:40 完成，现已超时。各环节用时：生产部 30 分钟" in letter["zh"]

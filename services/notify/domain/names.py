@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from libs.clocks import legs_minutes
+from libs.clocks import legs_minutes, length
 from libs.events.contracts.sla import Leg
 from libs.events.views import Look
 from libs.organisation import Words, departments_named
@@ -13,8 +13,9 @@ from services.notify.views.cases import Case
 from services.notify.views.steps import STEPS
 
 PARAM_CHARS_MAX = 1_000
-NOBODY = Words("nobody", "无人")
+IN_DISPUTE = Words("in dispute", "争议待裁决")
 NOBODY_HAD_IT = Words("It was due before anybody had it.", "到期时尚无部门经手。")
+UNITS_ZH = {"d": "天", "h": "小时", "min": "分钟"}
 RACI = {"R": Words("responsible", "负责"), "A": Words("accountable", "最终负责"), "I": Words("informed", "知会")}
 OUTCOMES = {
     "satisfied": Words("the customer is satisfied", "客户满意"),
@@ -55,14 +56,15 @@ def in_both(name: str, words: Words) -> Params:
 
 
 def legs(look: Look, found: tuple[Leg, ...]) -> Params:
-    """`legs_en` and `legs_zh`: who had the case how long, in minutes; `had_it_en` and `had_it_zh`: as a sentence."""
+    """`legs_en` and `legs_zh`: where the case was for how long; `had_it_en` and `had_it_zh`: as a sentence."""
     en, zh = [], []
     for leg, minutes in zip(found, legs_minutes(found), strict=True):
-        who = NOBODY if leg.department is None else departments_named(look, (leg.department,))
-        en.append(f"{who.en} {minutes:g} min")
-        zh.append(f"{who.zh} {minutes:g} 分钟")
+        where = IN_DISPUTE if leg.department is None else departments_named(look, (leg.department,))
+        took = length(minutes)
+        en.append(" ".join((where.en, *(f"{amount:g} {unit}" for amount, unit in took))))
+        zh.append(" ".join((where.zh, *(f"{amount:g} {UNITS_ZH[unit]}" for amount, unit in took))))
     had = Words(", ".join(en), "、".join(zh))
-    sentence = Words(f"Who had it: {had.en}.", f"期间经手：{had.zh}。") if found else NOBODY_HAD_IT
+    sentence = Words(f"Where it was: {had.en}.", f"各环节用时：{had.zh}。") if found else NOBODY_HAD_IT
     return {**in_both("legs", had), **in_both("had_it", sentence)}
 
 

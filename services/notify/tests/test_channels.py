@@ -39,7 +39,7 @@ def letter(*, title: str = "veneer blisters", words: bool = True) -> Letter:
         template="sla-warned",
         template_version=1,
         params={**params, "due_at": "2026-11-02T03:40:00+00:00"},
-        because="contact of service: has the case while answer runs out",
+        because="contact of service: is to act while answer runs out",
         cause=UUID(int=4),
         case_id=UUID(int=5),
         posted_at=at("11:16"),
@@ -64,7 +64,7 @@ def test_an_e_mail_says_it_in_both_languages_and_in_its_readers_time() -> None:
     text = found.get_content()
     assert text.count("2026-11-02 11:40") == 2
     assert "Asia/Shanghai" in text
-    assert "contact of service: has the case while answer runs out" in text
+    assert "contact of service: is to act while answer runs out" in text
     assert "veneer blisters" in text
 
 

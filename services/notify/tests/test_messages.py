@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -95,7 +96,7 @@ def test_a_conflict_goes_to_the_contacts_of_all_its_departments() -> None:
     assert list(told(notify(), ConflictOpened(PARTIES, 3))) == ["production-1", "purchasing-1", "product-1"]
 
 
-def test_a_warning_goes_to_whoever_has_the_case_now() -> None:
+def test_a_warning_goes_to_whoever_is_to_act_now() -> None:
     service = notify()
     warning = SlaWarned(CLOCK, "answer", at("11:40"))
     assert list(told(service, warning)) == ["service-1"]
@@ -107,13 +108,13 @@ def test_a_warning_goes_to_whoever_has_the_case_now() -> None:
     assert list(told(service, warning)) == ["production-1", "purchasing-1", "product-1"]
 
 
-def test_a_breach_goes_to_the_accountable_and_to_the_leads_of_everybody_who_had_the_case() -> None:
+def test_a_breach_goes_to_the_accountable_and_to_the_leads_of_everybody_who_was_to_act() -> None:
     service = notify()
     told(service, ASSIGNED)
     breach = SlaBreached(CLOCK, "answer", "complaint/answer", at("11:40"), LEGS)
     assert told(service, breach) == {
-        "production-dir": "person:production-dir: A of answer; lead of production: had the case before the breach",
-        "purchasing-dir": "lead of purchasing: had the case before the breach",
+        "production-dir": "person:production-dir: A of answer; lead of production: was to act before the breach",
+        "purchasing-dir": "lead of purchasing: was to act before the breach",
     }
 
 
@@ -126,7 +127,7 @@ def test_a_breach_that_concerns_nobody_known_goes_to_the_decision_board() -> Non
 def test_of_a_case_that_was_due_before_it_began_nobody_is_said_to_have_had_it() -> None:
     service = notify()
     breach = SlaBreached(CLOCK, "answer", "promised", at("08:00"), ())
-    assert told(service, breach) == {"service-dir": "lead of service: has the case now"}
+    assert told(service, breach) == {"service-dir": "lead of service: is to act now"}
     (message,) = service.rows(MESSAGES)
     assert words_of(service, message, "en").endswith("is overdue. It was due before anybody had it.")
     assert words_of(service, message, "zh").endswith("现已超时。到期时尚无部门经手。")
@@ -257,9 +258,18 @@ def test_a_breach_is_told_in_both_languages_with_its_legs_and_in_the_readers_tim
     message = service.rows(MESSAGES)[0]
     assert words_of(service, message, "en") == (
         "“veneer blisters” (STORY1): the step “Answer” was due at 2026-11-02 11:40 and is overdue. "
-        "Who had it: Production 30 min, Purchasing 40 min, nobody 50 min."
+        "Where it was: Production 30 min, Purchasing 40 min, in dispute 50 min."
     )
-    assert "期间经手：生产部 30 分钟、采购部 40 分钟、无人 50 分钟" in words_of(service, message, "zh")
+    assert "各环节用时：生产部 30 分钟、采购部 40 分钟、争议待裁决 50 分钟。" in words_of(service, message, "zh")
+
+
+def test_a_breach_tells_long_times_in_days_and_hours() -> None:
+    service = notify()
+    legs = (Leg("holding", "service", at("08:00"), at("11:40") + timedelta(days=3)),)
+    told(service, SlaBreached(CLOCK, "answer", "p", at("11:40") + timedelta(days=3), legs))
+    message = service.rows(MESSAGES)[0]
+    assert words_of(service, message, "en").endswith("Where it was: Service 3 d 3 h 40 min.")
+    assert words_of(service, message, "zh").endswith("各环节用时：客服部 3 天 3 小时 40 分钟。")
 
 
 def test_a_posted_message_keeps_the_words_it_was_posted_with() -> None:

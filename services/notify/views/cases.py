@@ -81,8 +81,8 @@ CASES = View(
 )
 
 
-def who_has(case: Case) -> tuple[str, ...]:
-    """The departments that can do something about it now: of the conflict, or who is offered it, or who holds it."""
+def who_acts(case: Case) -> tuple[str, ...]:
+    """The departments that are to act now: those of the conflict, or who is offered the case, or who holds it."""
     if case.unruled:
         return case.parties
     return (case.receiver or case.holder,)

@@ -1,0 +1,23 @@
+"""Lengths as people say them."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.clocks import length
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (0, "0 min"),
+        (0.5, "0.5 min"),
+        (119, "119 min"),
+        (120, "2 h"),
+        (200.4, "3 h 20 min"),
+        (4320, "3 d"),
+        (4385, "3 d 1 h 5 min"),
+    ],
+)
+def test_a_long_time_is_told_in_hours_and_days(minutes: float, said: str) -> None:
+    assert " ".join(f"{amount:g} {unit}" for amount, unit in length(minutes)) == said
