@@ -137,7 +137,7 @@ async def notify(database: Database, tmp_path: Path) -> AsyncIterator[Standing]:
 async def test_everybody_reads_their_own_inbox_in_both_languages(notify: Standing) -> None:
     inbox = (await get(notify, "/v1/inbox", role="frontend", person="prod-1")).json()["rows"]
     offer = next(letter for letter in inbox if letter["template"] == "handoff-offered")
-    assert offer["zh"].startswith("客服部将“veneer blisters”（STORY1）转交生产部（第 1 次）")
+    assert offer["zh"].startswith("客服部将“veneer blisters”（STORY1）移交生产部（第 1 次移交）")
     assert offer["en"].startswith("Customer service hands “veneer blisters” (STORY1) to Production")
     assert offer["because"] == "contact of production: is offered handoff 1"
     assert len(inbox) == 2

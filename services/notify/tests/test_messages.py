@@ -217,7 +217,7 @@ def test_chinese_words_name_departments_steps_seats_rungs_and_outcomes_as_people
     zh = [words_of(service, message, "zh") for message in service.rows(MESSAGES)]
     for words in (
         "“veneer blisters”（STORY1）：您在步骤“责任部门响应”中的职责：负责。",
-        "客服部将“veneer blisters”（STORY1）转交生产部（第 1 次），请接收或退回。备注：please",
+        "客服部将“veneer blisters”（STORY1）移交生产部（第 1 次移交），请接收或退回。备注：please",
         "“veneer blisters”（STORY1）无人承接：已被生产部、采购部、产品部退回 3 次，请协商确定责任部门。",
         "“veneer blisters”（STORY1）：步骤“责任部门响应”将于 2026-11-02 11:40 到期，尚未完成。",
         "“veneer blisters”（STORY1）已升级到您（第 1 级，对接人），涉及生产部、采购部、产品部。"
