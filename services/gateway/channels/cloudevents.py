@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
@@ -60,7 +60,7 @@ Mode = Literal["structured", "binary", "batched"]
 class InboundEvent:
     """A CloudEvent with JSON data. `timeline` and `tenant` are extensions: see docs/integrating.md.
 
-    `time` is in UTC; None when the sender gave none.
+    `time` is in UTC; None when the sender gave none. `where`: what stood before the names of its attributes.
     """
 
     id: str
@@ -70,6 +70,11 @@ class InboundEvent:
     time: datetime | None = None
     timeline: str = ""
     tenant: str | None = None
+    where: str = field(default="", compare=False)
+
+    def named(self, attribute: str) -> str:
+        """An attribute by the one name that faults have for it: body.time, body.7.time, ce-time, ce_time."""
+        return f"{self.where}{attribute}"
 
 
 def mode_of(content_type: str | None) -> Mode:
@@ -173,6 +178,7 @@ def _of_attributes(found: Mapping[str, Any], data: Any, prefix: str) -> InboundE
         time=time,
         timeline=texts.get("timeline", ""),
         tenant=texts.get("tenant"),
+        where=prefix,
     )
 
 

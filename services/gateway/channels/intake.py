@@ -97,7 +97,7 @@ class Intake:
 
     def _translated(self, event: InboundEvent) -> Inbound:
         if event.tenant not in (None, self._tenant):
-            raise WrongShape([Fault("tenant", *_TENANT, event.tenant)])
+            raise WrongShape([Fault(event.named("tenant"), *_TENANT, event.tenant)])
         return translate(event, self._tenant)
 
     async def _ask(self, event: InboundEvent, inbound: Inbound) -> Taken:

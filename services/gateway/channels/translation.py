@@ -222,16 +222,16 @@ def translate(event: InboundEvent, tenant: str) -> Inbound:
     """What this event asks for; raises WrongShape for an unknown type or version, or for data of the wrong shape."""
     faults = []
     if event.timeline not in ("", event.source):
-        faults.append(Fault("timeline", *_TIMELINE, event.timeline))
+        faults.append(Fault(event.named("timeline"), *_TIMELINE, event.timeline))
     translation = TRANSLATIONS.get(event.type)
     if translation is None:
-        raise WrongShape([*faults, Fault("type", *_TYPE, event.type)])
+        raise WrongShape([*faults, Fault(event.named("type"), *_TYPE, event.type)])
     try:
         inbound = translation(event, tenant)
     except ValidationError as error:
         raise WrongShape([*faults, *_faults(error)]) from error
     if event.timeline and inbound.happened_at is None:
-        faults.append(Fault("time", *_TIME))
+        faults.append(Fault(event.named("time"), *_TIME))
     if faults:
         raise WrongShape(faults)
     return inbound

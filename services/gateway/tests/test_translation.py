@@ -89,6 +89,32 @@ def test_all_that_is_wrong_with_an_order_is_told_at_once() -> None:
     ]
 
 
+def test_an_attribute_has_one_name_in_faults_whoever_finds_it_wrong() -> None:
+    event = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "crm",
+        "timeline": "elsewhere",
+        "type": "no.such.type",
+        "data": {},
+    }
+    headers = {f"ce-{name}": str(value) for name, value in event.items() if name != "data"}
+    raw = json.dumps(event).encode()
+    (in_batch,) = cloudevents.read_batch(b"[" + raw + b"]")
+    assert isinstance(in_batch, InboundEvent)
+    for read, where in (
+        (cloudevents.read_structured(raw), "body."),
+        (in_batch, "body.0."),
+        (cloudevents.read_binary_http(headers, b"{}"), "ce-"),
+    ):
+        with pytest.raises(WrongShape) as caught:
+            translate(read, "main")
+        assert [fault.field for fault in caught.value.faults] == [f"{where}timeline", f"{where}type"]
+    untimed = json.dumps({**event, "timeline": "crm", "type": "baton.request.received.v1", "data": REQUEST}).encode()
+    with pytest.raises(WrongShape, match=r"^body\.time: is missing"):
+        translate(cloudevents.read_structured(untimed), "main")
+
+
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2200-01-01", "2026-03-02T09:00"])
 def test_a_day_that_no_clock_here_knows_is_refused_under_its_own_name(day: str) -> None:
     data = {"order": "10248", "customer": "VINET", "required_by": day, "zone": "Pacific/Kiritimati"}
