@@ -7,8 +7,10 @@ BatonError
 ├── UnsupportedMedia        a content type that the door does not read
 ├── WrongShape              JSON, or a parameter, of the wrong shape; names every fault
 └── SettingsError           the program was started with missing or wrong settings
-Forbidden
-└── RoleNeeded              the token lacks a role
+Refusal
+├── Contradicted            an event does not fit what its source said before; names every field
+└── Forbidden
+    └── RoleNeeded          the token lacks a role
 CommandReused
 ├── KeyReused               … by its Idempotency-Key
 └── EventReused             … by the source and id of an event
@@ -26,7 +28,7 @@ import msgspec
 from msgspec.structs import force_setattr
 from starlette.exceptions import HTTPException
 
-from libs.events.errors import BatonError, CommandReused, Forbidden
+from libs.events.errors import BatonError, CommandReused, Forbidden, Refusal
 
 VALUE_SHOWN_MAX = 80
 FIELD_SHOWN_MAX = 200
@@ -96,8 +98,8 @@ class WrongShape(BatonError):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(islice(faults, FAULTS_MAX))
-        super().__init__("; ".join(f"{fault.named()}: {fault.cure}" for fault in self.faults))
-        self.zh = "；".join(f"{fault.named()}：{fault.cure_zh}" for fault in self.faults)
+        super().__init__(_in_english(self.faults))
+        self.zh = _in_chinese(self.faults)
 
 
 class RoleNeeded(Forbidden):
@@ -108,6 +110,16 @@ class RoleNeeded(Forbidden):
         names = " or ".join(self.needed)
         super().__init__(
             "role", f"this needs a token with the role {names}", f"此操作需要以下角色之一：{'、'.join(self.needed)}"
+        )
+
+
+class Contradicted(Refusal):
+    """A rule refuses an event for some of its fields: what the rule says, and what to do about each of them."""
+
+    def __init__(self, refusal: Refusal, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(islice(faults, FAULTS_MAX))
+        super().__init__(
+            refusal.rule, f"{refusal.en}: {_in_english(self.faults)}", f"{refusal.zh}：{_in_chinese(self.faults)}"
         )
 
 
@@ -143,6 +155,14 @@ class SettingsError(BatonError):
 def shorten(value: object) -> str:
     """A value fit to be shown in a text: printable, ASCII-safe where broken, at most VALUE_SHOWN_MAX characters."""
     return _cut(repr(value), VALUE_SHOWN_MAX)
+
+
+def _in_english(faults: Iterable[Fault]) -> str:
+    return "; ".join(f"{fault.named()}: {fault.cure}" for fault in faults)
+
+
+def _in_chinese(faults: Iterable[Fault]) -> str:
+    return "；".join(f"{fault.named()}：{fault.cure_zh}" for fault in faults)
 
 
 def _shown(value: Any) -> Any:

@@ -128,6 +128,8 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, kernel.BatonError):
         problem.detail_zh = error.zh
     match error:
+        case errors.Contradicted():
+            problem.detail, problem.rule, problem.faults = error.en, error.rule, list(error.faults)
         case kernel.Refusal():
             problem.detail, problem.rule = error.en, error.rule
         case kernel.VersionConflict():

@@ -12,10 +12,11 @@ from libs.events.entries import entity_id
 from libs.events.errors import BatonError, CommandReused, Refusal, Unavailable
 from libs.events.handling import Answer, Request
 from libs.service.cures import Cure
-from libs.service.errors import BodyTooLarge, EventReused, Fault, WrongShape
+from libs.service.errors import BodyTooLarge, Contradicted, EventReused, Fault, WrongShape
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.channels.translation import Inbound, occurred_at, translate
 from services.gateway.commands import AdvanceSource
+from services.gateway.domain.request import Contradiction
 
 Result = Literal["accepted", "duplicate"]
 Untaken = (BatonError, BodyTooLarge)
@@ -112,6 +113,10 @@ class Intake:
         )
         try:
             answer = await self._asker.ask(request)
+        except Contradiction as found:
+            faults = [inbound.fault(event, each) for each in found.differing]
+            # An order's title and form tell of one and the same customer.
+            raise Contradicted(found, {fault.field: fault for fault in faults}.values()) from found
         except CommandReused as reused:
             raise EventReused(event.source, event.id, reused) from reused
         return Taken(result_of(answer), inbound.subject, answer.position)

@@ -5,7 +5,7 @@ Adding a type is one function and one line of TRANSLATIONS; a source that speaks
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Annotated, Literal, NamedTuple, TypeVar
 from uuid import UUID
@@ -19,7 +19,7 @@ from libs.events.entries import entity_id
 from libs.events.errors import Unfit
 from libs.events.instants import instant_of
 from libs.service.cures import Cure, faults_of
-from libs.service.errors import Fault, WrongShape
+from libs.service.errors import ABSENT, Fault, WrongShape
 from libs.service.zones import known_zone
 from services.gateway.channels.cloudevents import InboundEvent
 from services.gateway.commands import (
@@ -34,8 +34,11 @@ from services.gateway.commands import (
     Title,
     in_years,
 )
+from services.gateway.domain.request import Differing
 
 DATE_CHARS = len("2026-03-02")
+ATTRIBUTES = {"happened_at": "time", "timeline": "timeline", "type": "type"}
+"""What an event says by its attributes, unless its data say it."""
 ORDERS_OWN = ("order", "customer")
 """What the form has of the order itself, beside its details."""
 DETAILS_MAX = FORM_FIELDS_MAX - len(ORDERS_OWN)
@@ -74,11 +77,29 @@ Priority = Literal["low", "normal", "high", "urgent"]
 
 
 class Inbound(NamedTuple):
-    """What an event asks for, about what (a case or a source), and when it happened (None: the event does not say)."""
+    """What an event asks for, about what (a case or a source), and when it happened (None: the event does not say).
+
+    `fields`: those of the command that the event says under another name, or by its type alone.
+    """
 
     command: Command
     subject: UUID
     happened_at: datetime | None
+    fields: Mapping[str, str] = {}
+
+    def fault(self, event: InboundEvent, differing: Differing) -> Fault:
+        """What is wrong with a field of the command, under the event's own name for it and with the value that came."""
+        own = self.fields.get(differing.field, differing.field)
+        if own in ATTRIBUTES:
+            attribute = ATTRIBUTES[own]
+            value = getattr(event, attribute) or ABSENT
+            return Fault(event.named(attribute), differing.en, differing.zh, value)
+        name, _, entry = own.partition(".")
+        name = self.fields.get(name, name)
+        if not entry:
+            return Fault(f"data.{name}", differing.en, differing.zh, event.data.get(name, ABSENT))
+        value = event.data.get(name, {}).get(entry, ABSENT)
+        return Fault(f"data.{name}.{entry}", differing.en, differing.zh, value)
 
 
 class _Data(BaseModel):
@@ -162,6 +183,16 @@ def source_advanced(event: InboundEvent, tenant: str) -> Inbound:
     return Inbound(command, source_id, event.time)
 
 
+_OF_AN_ORDER = {
+    "template": "type",
+    "category": "type",
+    "title": "customer",
+    "form": "details",
+    **{f"form.{name}": name for name in ORDERS_OWN},
+    "target_at": "required_by",
+}
+
+
 def order_placed(event: InboundEvent, tenant: str) -> Inbound:
     """An ERP's order is a request of the template `order`: due when it is required."""
     data = _data(event, OrderPlacedV1)
@@ -183,7 +214,8 @@ def order_placed(event: InboundEvent, tenant: str) -> Inbound:
         timeline=event.timeline,
         happened_at=placed_at or event.time,
     )
-    return Inbound(command, command.case_id, command.happened_at)
+    dated = {"happened_at": "placed_on"} if placed_at else {}
+    return Inbound(command, command.case_id, command.happened_at, _OF_AN_ORDER | dated)
 
 
 def order_shipped(event: InboundEvent, tenant: str) -> Inbound:
@@ -196,7 +228,8 @@ def order_shipped(event: InboundEvent, tenant: str) -> Inbound:
         timeline=event.timeline,
         happened_at=moment(data.shipped_on, ZoneInfo(data.zone)) if data.shipped_on else event.time,
     )
-    return Inbound(command, command.case_id, command.happened_at)
+    dated = {"happened_at": "shipped_on"} if data.shipped_on else {}
+    return Inbound(command, command.case_id, command.happened_at, {"outcome": "type"} | dated)
 
 
 TRANSLATIONS: dict[str, Callable[[InboundEvent, str], Inbound]] = {

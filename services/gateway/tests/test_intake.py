@@ -11,7 +11,8 @@ import pytest
 from libs.events.errors import BatonError, CommandReused, NotFound, Refusal, Unavailable
 from libs.events.handling import Answer, Request, digest_of
 from libs.events.testing import MemoryService, instant
-from libs.service.errors import BodyTooLarge, Fault, WrongShape
+from libs.service.errors import ABSENT, BodyTooLarge, Contradicted, Fault, WrongShape
+from libs.service.problems import problem_of
 from libs.service.running import Checked
 from libs.service.storable import COMMAND_BYTES_MAX
 from services.gateway.channels.cloudevents import InboundEvent
@@ -92,6 +93,70 @@ async def test_the_same_event_with_another_day_of_shipment_is_refused_as_other_c
         await intake.take(shipped("s-1", "2026-02-02"))
     with pytest.raises(Refusal, match="another instant"):
         await intake.take(shipped("s-2", "2026-02-02"))
+
+
+async def test_an_order_that_contradicts_the_first_one_is_told_which_fields_and_what_they_were() -> None:
+    def placed(name: str, **data: Any) -> InboundEvent:
+        return _event(name, "order.placed", {"order": "1001", **data})
+
+    intake = _intake(Memory())
+    await intake.take(placed("p-1", customer="Ernst", required_by="2026-03-20", details={"freight": "3"}))
+    with pytest.raises(Contradicted) as caught:
+        await intake.take(placed("p-2", customer="Ernst Handel", required_by="2026-03-27", department="sales"))
+    assert caught.value.rule == "request-received-before"
+    assert [(fault.field, fault.value) for fault in caught.value.faults] == [
+        ("data.customer", "Ernst Handel"),
+        ("data.department", "sales"),
+        ("data.required_by", "2026-03-27"),
+        ("data.details.freight", ABSENT),
+    ]
+    customer, department, required_by, freight = caught.value.faults
+    assert (customer.cure, customer.cure_zh) == (
+        'came first as "Ernst"; send it so again',
+        '首次发送的是 "Ernst"；请按原值发送',
+    )
+    assert "left out when it came first" in department.cure
+    assert "2026-03-20T23:59:59" in required_by.cure
+    assert 'came first as "3"' in freight.cure
+    assert 'data.customer="Ernst Handel": came first as "Ernst"' in str(caught.value)
+    assert problem_of(caught.value).faults == list(caught.value.faults)
+
+
+async def test_an_end_before_the_beginning_or_on_another_timeline_names_its_field() -> None:
+    intake = _intake(Memory())
+    await intake.take(_event("p", "order.placed", {"order": "1", "customer": "c", "placed_on": "2026-03-01"}))
+    early = _event("s-1", "order.shipped", {"order": "1", "shipped_on": "2026-02-01"})
+    timed = _event("s-2", "order.shipped", {"order": "1"}, time=instant("2026-02-01T09:00+08:00"), where="body.")
+    aside = _event("s-3", "order.shipped", {"order": "1", "shipped_on": "2026-03-02"}, timeline="erp", where="body.")
+    for event, rule, field, value in (
+        (early, "request-closed-too-early", "data.shipped_on", "2026-02-01"),
+        (timed, "request-closed-too-early", "body.time", timed.time),
+        (aside, "request-timeline", "body.timeline", "erp"),
+    ):
+        with pytest.raises(Contradicted) as caught:
+            await intake.take(event)
+        (fault,) = caught.value.faults
+        assert (caught.value.rule, fault.field, fault.value) == (rule, field, value)
+
+
+async def test_another_outcome_of_the_same_end_is_told_with_the_first_one() -> None:
+    request = {"reference": "1", "template": "complaint", "category": "quality", "title": "blisters"}
+    intake = _intake(Memory())
+    await intake.take(_event("r", "request.received", request))
+    await intake.take(_event("c-1", "request.closed", {"reference": "1", "outcome": "repaired"}))
+    with pytest.raises(Contradicted, match=r'data\.outcome="refunded": came first as "repaired"'):
+        await intake.take(_event("c-2", "request.closed", {"reference": "1", "outcome": "refunded"}))
+
+
+async def test_an_order_that_was_ended_otherwise_is_not_told_to_send_a_field_that_its_shipment_does_not_have() -> None:
+    intake = _intake(Memory())
+    await intake.take(_placed("1"))
+    await intake.take(_event("c", "request.closed", {"reference": "1", "outcome": "replaced by 2"}))
+    with pytest.raises(Contradicted) as caught:
+        await intake.take(_shipped("1"))
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.value) == ("type", "baton.order.shipped.v1")
+    assert 'came first as "replaced by 2"' in fault.cure
 
 
 async def test_a_bad_event_does_not_harm_its_neighbours() -> None:
