@@ -41,6 +41,15 @@ def open_case(case: Case, command: OpenCase, asked: Asked) -> Sequence[Fact]:
     if case.opened is not None:
         _same_words(case.opened, command)
         return []
+    try:
+        return _opening(case, command, asked)
+    except Refusal as refusal:
+        if not _by_itself(asked.actor):
+            raise
+        raise _stands_as_received(refusal) from refusal
+
+
+def _opening(case: Case, command: OpenCase, asked: Asked) -> Sequence[Fact]:
     template = _current(command.template, asked)
     if not _by_itself(asked.actor):
         may(OPEN_CASE, case, template, asked)
@@ -130,6 +139,16 @@ def _same_words(opened: CaseOpened, command: OpenCase) -> None:
             f"来源 {opened.source} 的编号 {opened.reference} 已立案，但内容不同（{'、'.join(other)}）；"
             "请换一个编号，或继续处理原工单",
         )
+
+
+def _stands_as_received(refusal: Refusal) -> Refusal:
+    """Nobody can correct a word of a request that was received, so its parked reaction says what helps instead."""
+    return type(refusal)(
+        refusal.rule,
+        f"{refusal.en}. What was received stands: publish or register what is missing and retry this, or let the "
+        "source send it corrected under another reference and drop this",
+        f"{refusal.zh}。已接收的请求不能更改：请发布或登记缺失项后重试，或由来源方更正后换一个编号重新发送，并放弃此条",
+    )
 
 
 def _by_itself(actor: str) -> bool:

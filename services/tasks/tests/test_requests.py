@@ -21,7 +21,7 @@ from libs.events.contracts.tasks import (
 )
 from libs.events.entries import entity_id
 from libs.events.testing import MemoryService, instant
-from services.tasks.commands import NewCase
+from services.tasks.commands import NewCase, OpenCase
 from services.tasks.tests.world import (
     CASE_ID,
     OPS,
@@ -157,6 +157,29 @@ def test_a_request_of_an_unknown_process_is_parked_with_the_reason() -> None:
         ("open-case", "unknown-template"),
         ("close-case", "unknown-case"),
     ]
+
+
+@pytest.mark.parametrize("wrong", [{"template": "complant"}, {"department": "nope"}])
+def test_a_request_with_a_misspelt_name_is_parked_with_what_can_be_done_and_people_may_open_its_case(
+    wrong: dict[str, str],
+) -> None:
+    tasks = company(parks=True)
+    tasks.ask(complaint(), by=OPS, at=monday("08:30"))
+    request = received(**wrong)
+    tasks.hear(request, subject=CASE_ID, at=monday("09:00"))
+    ((_, _, refusal),) = tasks.parked
+    assert "retry this, or let the source send it corrected under another reference" in refusal.en
+    assert "换一个编号" in refusal.zh
+    words = NewCase(
+        source=request.source,
+        reference=request.reference,
+        template="complaint",
+        category=request.category,
+        title=request.title,
+        form={},
+    )
+    tasks.ask(OpenCase(case_id=CASE_ID, **dict(words)), by="svc-1", at=monday("09:10"))
+    assert tasks.row(CASES, CASE_ID).state == "opened"
 
 
 def test_a_source_that_goes_on_does_not_put_off_what_is_already_to_be_passed_on() -> None:
