@@ -27,8 +27,9 @@ def etag(version: int) -> str:
 class Accepted(BaseModel):
     """What came of a command. `position`: send it back as `after` (or Baton-Position) to read your own write.
 
-    `known`: this key was accepted before, and this is its first result. No `facts` and not known: there was
-    nothing to change, and such a command is not remembered: asked again, it is decided again.
+    `known`: this key was accepted before; position, stream and version are those of its first result, whose facts are
+    not told again. No `facts` and not known: there was nothing to change, and such a command is not remembered: asked
+    again, it is decided again.
     """
 
     model_config = ConfigDict(frozen=True)
