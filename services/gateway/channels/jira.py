@@ -1,7 +1,7 @@
 """Jira's webhooks: the signature over the raw body, and what of the body matters here.
 
-Lenient where Jira is: cloud and server differ, events about comments may name no issue. Strict where a work item would
-be mistaken: an issue has an id and an address, which names the host.
+Lenient where Jira is: cloud and server differ, events that are not an issue's own may name none. Strict where a work
+item would be mistaken: an issue has an id and an address, which names the host.
 """
 
 from __future__ import annotations
@@ -24,9 +24,14 @@ TRACKER = "jira"
 ALGORITHM = "sha256="
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNKNOWN_HOST = "unknown"
-DELETED = "jira:issue_deleted"
+OF_AN_ISSUE = "jira:issue_"
+DELETED = f"{OF_AN_ISSUE}deleted"
 CHANGE_DIGITS_MAX = 18
 _EVENT = Cure("send the event's name, such as jira:issue_updated", "请发送事件名称，例如 jira:issue_updated")
+_ISSUE = Cure(
+    f"is missing; an event {OF_AN_ISSUE}… is about one: send the issue, only other events may come without",
+    f"缺少此项；{OF_AN_ISSUE}… 事件须附议题，请发送该议题，仅其他事件可不附",
+)
 _ID = Cure("send the issue's id, such as 10040", "请发送议题的 id，例如 10040")
 _ADDRESS = Cure(
     "send the issue's address with its host, such as https://jira.example.com/rest/api/2/issue/10040",
@@ -71,6 +76,8 @@ def read(raw: bytes, tenant: str) -> ReportWorkItem:
     event = _name(body.get("webhookEvent"))
     if event is None:
         raise WrongShape([Fault("webhookEvent", *_EVENT, body.get("webhookEvent", ABSENT))])
+    if event.startswith(OF_AN_ISSUE) and body.get("issue") is None:
+        raise WrongShape([Fault("issue", *_ISSUE)])
     item, host = _issue(body)
     digest = digest_of(raw)
     found = fields_of(body.get("issue"))

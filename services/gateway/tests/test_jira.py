@@ -64,9 +64,19 @@ def test_the_same_id_at_two_hosts_is_two_work_items() -> None:
     assert here.work_item != other.work_item
 
 
-def test_an_event_without_an_issue_is_taken() -> None:
-    command = jira.read(_raw(comment={"self": "https://one.example/rest/api/2/issue/1/comment/2"}), "main")
+def test_an_event_about_a_comment_is_taken_without_an_issue() -> None:
+    comment = {"self": "https://one.example/rest/api/2/issue/1/comment/2"}
+    command = jira.read(_raw(webhookEvent="comment_created", comment=comment), "main")
     assert (command.item, command.host) == (None, "one.example")
+
+
+@pytest.mark.parametrize("body", [{}, {"issue": None}, {"webhookEvent": "jira:issue_deleted"}])
+def test_an_event_of_an_issue_that_names_none_is_refused_with_the_cure(body: dict[str, Any]) -> None:
+    with pytest.raises(WrongShape, match="send the issue") as caught:
+        jira.read(_raw(**body), "main")
+    (fault,) = caught.value.faults
+    assert fault.field == "issue"
+    assert "请发送该议题" in fault.cure_zh
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"a": "\xc3\x28"}', b"[" * 100_000])
@@ -109,4 +119,4 @@ def test_what_is_no_webhook_is_named(raw: bytes, field: str) -> None:
     ],
 )
 def test_odd_details_are_left_out_or_cut_and_never_refused(odd: dict[str, Any]) -> None:
-    jira.read(_raw(**odd), "main")
+    jira.read(_raw(**{"issue": ISSUE, **odd}), "main")
