@@ -91,10 +91,12 @@ def must_work_in(department: str, rule: str, asked: Asked) -> None:
 def _forbidden(rule: str, asked: Asked, allowed: Iterable[str]) -> Forbidden:
     """`allowed`: the seats that may."""
     who = seats_named(asked.views, allowed)
+    stranger = department_of(asked.views, asked.actor) is None
     return Forbidden(
         rule,
-        f"actor={asked.actor} may not do this; let {who.en} do it",
-        f"{asked.actor} 无权执行此操作，请由{who.zh}执行",
+        f"actor={asked.actor} {'is not registered in directory and ' if stranger else ''}may not do this; let {who.en} "
+        "do it",
+        f"{asked.actor} {'尚未在组织目录中登记，' if stranger else ''}无权执行此操作，请由{who.zh}执行",
     )
 
 

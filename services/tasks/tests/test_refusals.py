@@ -304,6 +304,16 @@ def test_a_case_is_opened_at_the_door_by_people_of_its_opening_department() -> N
     refused(tasks, "unknown-template", unknown, by="svc-1", kind=NotFound)
 
 
+def test_a_person_whom_nobody_registered_is_told_so_and_who_may() -> None:
+    for tasks, command, rule in (
+        (offered(), AcceptHandoff(case_id=CASE_ID, number=1), "not-receiver"),
+        (accepted(), GiveSolution(case_id=CASE_ID, solution="glue"), "not-responsible"),
+    ):
+        refusal = refused(tasks, rule, command, by="ghost-9", kind=Forbidden)
+        assert "actor=ghost-9 is not registered in directory and may not do this; let somebody in" in refusal.en
+        assert refusal.zh.startswith("ghost-9 尚未在组织目录中登记，无权执行此操作")
+
+
 @pytest.mark.parametrize(
     ("word", "rule", "kind", "known"),
     [
