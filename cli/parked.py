@@ -130,8 +130,11 @@ def _mended(path: Path) -> Any:
 def retry(
     service: PartName,
     parked: ParkedId,
-    person: Person = "baton-cli",
-    mended: Annotated[Path | None, typer.Option(help="a file with the value to take in its place")] = None,
+    person: Person,
+    mended: Annotated[
+        Path | None,
+        typer.Option(help="a file with the JSON data that the record should have had; not of a reaction or a gap"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take it again, mended or as it came; what waited behind it follows in order. 重试。"""

@@ -67,6 +67,20 @@ _COUNT = (
 
 _CHINESE = {"retry": "重试", "drop": "放弃", State.RELEASED.value: "取回", State.DROPPED.value: "放弃"}
 
+_NOT_MENDED = {
+    Problem.REACTION: (
+        "a reaction cannot be mended: it is decided anew on what is known by then; put right what its reason names, "
+        "then retry it without data",
+        "自动处理（reaction）不能用数据修正：重试时会按届时的情况重新判定；请先解决其原因中所述的问题，再不带数据重试",
+    ),
+    Problem.GAP: (
+        "a gap cannot be mended: its records are missing; publish them again from the sequence that its reason names, "
+        "or drop it",
+        "缺口（gap）不能用数据修正：缺的是记录本身；请从其原因中所述的序号起重新发布，或放弃该缺口",
+    ),
+}
+"""What has no data that somebody could correct, and what to do instead."""
+
 RetryReaction = Callable[[str, int], Awaitable[None]]
 
 
@@ -128,7 +142,8 @@ class Parking:
     async def retry(self, parked: UUID, actor: str, mended: bytes | None = None) -> Listed:
         """Take the record after all, with other data if `mended`; the row then says whether that went well.
 
-        Raises NotFound, Refusal (it has ended, waits behind another, somebody is at it), Unavailable (nobody listens).
+        Raises NotFound, Refusal (it has ended, waits behind another, somebody is at it, nothing of it can be mended),
+        Unavailable (nobody listens).
         """
         if mended is not None and len(mended) > DATA_BYTES_MAX:
             raise Refusal(
@@ -169,6 +184,8 @@ class Parking:
             found = await database.fetchrow(_ONE, parked)
             if found is None:
                 raise _unknown(parked)
+            if mended is not None and found["kind"] in _NOT_MENDED:
+                raise Refusal("parked-not-mended", *_NOT_MENDED[found["kind"]])
             if await database.execute(_ASK, parked, act, actor, mended) != "UPDATE 1":
                 raise _not_now(parked, found["state"], found["act"])
         if found["kind"] == Problem.REACTION:

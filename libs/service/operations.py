@@ -74,7 +74,7 @@ class ParkedPage(BaseModel):
 
 
 class Retry(BaseModel):
-    """`data`: what the record should have said; absent: take it as it came."""
+    """`data`: what the record should have said; absent: take it as it came, as reactions and gaps must be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

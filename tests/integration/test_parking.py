@@ -398,6 +398,9 @@ async def test_a_refused_reaction_is_parked_and_run_again(world: World) -> None:
             raise Refusal("nobody", "still nobody", "仍无人负责")
 
     hearer.parking.retry_reaction = again
+    with pytest.raises(Refusal, match="put right what its reason names, then retry it without data"):
+        await hearer.parking.retry(row.id, "ops-1", GOOD % 2)
+    assert tried == [], "what would be ignored is refused"
     assert (await hearer.parking.retry(row.id, "ops-1")).state == "parked"
     assert (await hearer.parking.retry(row.id, "ops-1")).state == "released"
     assert tried == [("assign", entry.position)] * 2

@@ -21,7 +21,7 @@ from infra.local.databases import Database
 from libs.events import publisher
 from libs.events.appends import DATA_BYTES_MAX, Heard, HeardOutcome
 from libs.events.desk import DRAFT_BYTES_MAX
-from libs.events.errors import Diverged
+from libs.events.errors import Diverged, Refusal
 from libs.events.heads import Watermark
 from libs.events.judging import Judge, Raw, Verdict
 from libs.events.listener import Listener
@@ -307,6 +307,8 @@ async def test_a_lost_record_holds_its_partition_back_until_it_is_published_agai
         (row,) = await hearer.parking.page()
         assert (row.kind, row.key) == ("gap", f"main:{subject}")
         assert "--from 3" in row.reason
+        with pytest.raises(Refusal, match="publish them again"):
+            await hearer.parking.retry(row.id, "ops-1", b"{}")
         mark = hearer.listener.watermarks()[speaker.owner]
         assert mark.at is None
         await speaker.publisher.publish_from(3)
