@@ -20,7 +20,7 @@ REFERENCES_MAX = 100
 AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
 UNKNOWN = "–"
 app = typer.Typer(help="What was set aside with its reason: list, retry, drop. 被搁置的记录。")
-Person = Annotated[str, typer.Option(help="who does it; it is put on record")]
+Person = Annotated[str, typer.Option(help="the operator who does it, such as ops-1; it is put on record")]
 PartName = Annotated[str, typer.Argument(help="the service")]
 ParkedId = Annotated[str, typer.Argument(help="its id, from `baton parked list`")]
 
@@ -145,7 +145,7 @@ def retry(
 
 
 @app.command("drop")
-def drop(service: PartName, parked: ParkedId, person: Person = "baton-cli", as_json: AsJson = False) -> None:
+def drop(service: PartName, parked: ParkedId, person: Person, as_json: AsJson = False) -> None:
     """Leave it out for good; what waited behind it follows in order. 放弃。"""
     _act(service, parked, person, "drop", {}, as_json)
 

@@ -273,6 +273,13 @@ def test_a_mended_file_that_cannot_be_taken_says_why(content: bytes | None, said
     assert "Errno" not in str(refused.value)
 
 
+@pytest.mark.parametrize("act", ["retry", "drop"])
+def test_what_is_done_about_a_parked_record_is_refused_without_the_name_of_who_does_it(act: str) -> None:
+    refused = CliRunner().invoke(app, ["parked", act, "gateway", "018f0000-0000-7000-8000-000000000001"])
+    assert refused.exit_code == 2
+    assert "Missing option '--person'" in refused.output
+
+
 VERDICT = {"source": "jira", "ours": {"accepted": 54}, "theirs": {"accepted": 55}}
 REBUILT = {"service": "sla", "view": "clocks", "rows": 7}
 
