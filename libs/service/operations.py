@@ -1,4 +1,7 @@
-"""What operators of the platform ask of any service, role ops: where it stands, its clock, and what is parked."""
+"""What operators of the platform ask of any service: where it stands, its clock, and what is parked.
+
+Role ops, but what is parked is shown to auditors, too: what was left out or mended is for them to know.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from libs.events.errors import ILLEGIBLE, Forbidden, Unavailable, Unfit
 from libs.events.parked import Parked
 from libs.events.parking import PAGE_ROWS_MAX, Listed
-from libs.service.auth import HOME_TENANT, Identity
+from libs.service.auth import HOME_TENANT, Identity, Role
 from libs.service.doors import PAGE_ROWS, POSITION_MAX, Instant, identity_of, roles
 from libs.service.machinery import Machinery
 from libs.service.rows import AsRow
@@ -87,30 +90,34 @@ Who = Annotated[Identity, Depends(identity_of)]
 
 
 async def _of_the_platform(who: Who) -> None:
-    """A clock and a parked record are the whole platform's: operators of one tenant must not see or move another's."""
+    """A clock and a parked record are the whole platform's: nobody of one tenant must see or move another's."""
     if who.tenant != HOME_TENANT:
         raise Forbidden(
             "platform-operators-only",
-            f"tenant={who.tenant}: this is for operators of the platform, whose tokens are of {HOME_TENANT}",
-            f"tenant={who.tenant}：仅限平台运维人员（租户 {HOME_TENANT}）",
+            f"tenant={who.tenant}: this is for people of the platform, whose tokens are of {HOME_TENANT}",
+            f"tenant={who.tenant}：仅限平台自身人员（租户 {HOME_TENANT}）",
         )
 
 
-router = APIRouter(prefix="/v1", tags=["operations"], dependencies=[roles("ops"), Depends(_of_the_platform)])
+def _for(*needed: Role) -> APIRouter:
+    return APIRouter(prefix="/v1", tags=["operations"], dependencies=[roles(*needed), Depends(_of_the_platform)])
 
 
-@router.get("/positions")
+acting, reading = _for("ops"), _for("ops", "auditor")
+
+
+@acting.get("/positions")
 async def where_it_stands(parts: Parts) -> Positions:
     """Every position of this service; two equal snapshots of all services, with nothing left to do, mean rest."""
     return await positions(parts)
 
 
-@router.get("/clock")
+@acting.get("/clock")
 async def read_clock(parts: Parts) -> ClockAt:
     return clock_at(await parts.clock.read())
 
 
-@router.post("/clock")
+@acting.post("/clock")
 async def move_clock(body: ClockMove, parts: Parts) -> ClockAt:
     """Move the domain clock, forward only; the head is announced at once."""
     if body.hold is not None:
@@ -124,7 +131,7 @@ async def move_clock(body: ClockMove, parts: Parts) -> ClockAt:
     return clock_at(await parts.clock.read())
 
 
-@router.get("/parked")
+@reading.get("/parked")
 async def list_parked(
     parts: Parts,
     cursor: Annotated[int, Query(ge=0, le=POSITION_MAX, description="next_cursor of the page before")] = 0,
@@ -138,7 +145,7 @@ async def list_parked(
     return ParkedPage(rows=rows, next_cursor=str(rows[-1].number) if len(found) > limit else None)
 
 
-@router.get("/parked/{parked_id}")
+@reading.get("/parked/{parked_id}")
 async def read_parked(parked_id: UUID, parts: Parts) -> ParkedRecord:
     """One parked record as it came."""
     return as_it_came(await parts.parking.record(parked_id))
@@ -158,7 +165,7 @@ def as_it_came(record: Parked) -> ParkedRecord:
         return shown.model_copy(update={"data_base64": base64.b64encode(record.value).decode()})
 
 
-@router.post("/parked/{parked_id}/retry")
+@acting.post("/parked/{parked_id}/retry")
 async def retry_parked(parked_id: UUID, parts: Parts, who: Who, body: Retry | None = None) -> Annotated[Listed, AsRow]:
     """Take a parked record after all, mended or as it came; the answer says what became of it."""
     mended = None
@@ -168,7 +175,12 @@ async def retry_parked(parked_id: UUID, parts: Parts, who: Who, body: Retry | No
     return await parts.parking.retry(parked_id, who.person, mended)
 
 
-@router.post("/parked/{parked_id}/drop")
+@acting.post("/parked/{parked_id}/drop")
 async def drop_parked(parked_id: UUID, parts: Parts, who: Who) -> Annotated[Listed, AsRow]:
     """Give a parked record up; what waits behind it flows."""
     return await parts.parking.drop(parked_id, who.person)
+
+
+router = APIRouter()
+for each in (acting, reading):
+    router.include_router(each)
