@@ -15,7 +15,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -208,6 +208,15 @@ def why_missing(topics: Iterable[str]) -> str:
         f"there is no topic {', '.join(topics)}; it is created before use: `baton down`, then `baton up` makes what is"
         " missing (elsewhere: infra/kafka/topics.yaml)"
     )
+
+
+def told(error: Exception) -> str:
+    """What failed, for people. Kafka's client names the class itself; and it calls a topic unknown also when nobody
+    answers its question where that is. Whether it is missing is for `describe` to say, with which all begins anew.
+    """
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return "nothing is learnt of Kafka's topics: it is away, or one is missing; the next try says which"
+    return str(error) if isinstance(error, KafkaError) else f"{type(error).__name__}: {error}"
 
 
 async def _ask(kafka: str, topics: Iterable[str]) -> Any:

@@ -21,7 +21,7 @@ import asyncpg
 
 from libs.events import heads
 from libs.events.ahead import Ahead
-from libs.events.broker import Described, describe
+from libs.events.broker import Described, describe, told
 from libs.events.contract import Contract
 from libs.events.errors import Diverged, Unavailable
 from libs.events.journal import Head, Journal
@@ -113,7 +113,7 @@ class Publisher:
                 self._problem = str(error)
                 raise
             except Exception as error:  # noqa: BLE001 whatever it is, it is shown, and everything is made anew
-                self._problem = f"{type(error).__name__}: {error}"
+                self._problem = told(error)
                 self._restarts += 1
                 _log.warning("publisher of %s starts anew: %s", self._contract.owner, self._problem)
             finally:

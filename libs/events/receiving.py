@@ -11,7 +11,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from libs.events.broker import why_missing
+from libs.events.broker import told, why_missing
 from libs.events.contract import Contract
 from libs.events.desk import Desk, Partition
 from libs.events.fetching import fetching
@@ -94,7 +94,7 @@ class Receiver:
                 async with leading(self._dsn, self._taker.role, self._stand_by) as lead:
                     await self._lead(lead)
             except Exception as error:  # noqa: BLE001 whatever it is, it is shown, and everything is made anew
-                self._problem = f"{type(error).__name__}: {error}"
+                self._problem = told(error)
                 self._restarts += 1
                 _log.warning("%s of %s starts anew: %s", self._taker.role, self._contract.owner, self._problem)
             finally:
