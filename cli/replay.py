@@ -122,7 +122,7 @@ def remarks(told: Told, zone: ZoneInfo) -> Iterator[str]:
     for breach in told["breaches"]:
         stands = "withdrawn" if breach["withdrawn"] else "unconfirmed" if breach["unconfirmed"] else "stands"
         due = shown(_at(breach["due_at"], zone))
-        yield f"breach of {breach['policy']} version {breach['policy_version'] or NOBODY}, due {due}: {stands}"
+        yield f"breach of {_rule(breach)}, due {due}: {stands}"
     if told["as_of"] is not None:
         final = "final" if told["final"] else "provisional: something may still be on its way, ask again"
         yield f"as of {_at(told['as_of'], zone)}, {final}"
@@ -130,6 +130,19 @@ def remarks(told: Told, zone: ZoneInfo) -> Iterator[str]:
         yield f"{told['reference'] or told['case_id']} {told['state']}, holder {told['holder'] or NOBODY}"
     else:
         yield "nothing of this case was on record then"
+
+
+def _rule(breach: Told) -> str:
+    """By which rule it was due. Without a policy (version 0) its source had promised it; the version is None where
+    nobody told of the start.
+    """
+    match breach["policy_version"]:
+        case 0:
+            return "what the source promised"
+        case None:
+            return str(breach["policy"])
+        case version:
+            return f"{breach['policy']} version {version}"
 
 
 def _at(instant: str, zone: ZoneInfo) -> datetime:

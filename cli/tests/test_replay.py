@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from cli.replay import Told, remarks, table_of, told_of
-from cli.wording import WORDS, in_words
+from cli.wording import WORDS, in_words, lasted
 from infra.local.doors import Visitor
 from libs.events.contracts import directory, gateway, goals, notify, sla, tasks
 
@@ -53,6 +53,7 @@ def printed(*entries: Told) -> list[list[str]]:
         ("sla.SlaWarned", {"step": "answer", "due_at": "2026-11-03T02:10:00Z"}, "answer; due Tue 2026-11-03 10:10"),
         ("sla.ClockStopped", {"step": "answer", "late_s": 3000}, "answer; 50 min late"),
         ("sla.ClockStopped", {"step": "answer", "late_s": 259_200}, "answer; 3 d late"),
+        ("sla.ClockStopped", {"step": "answer", "late_s": 44.796}, "answer; 45 s late"),
         ("sla.SlaBreached", {"step": "answer", "unconfirmed": False}, "answer"),
         (
             "goals.KpiMeasured",
@@ -112,6 +113,34 @@ def test_below_the_table_stands_who_had_the_case_when() -> None:
         "STORY1 conflict, holder –",
     ]
     assert [*remarks(told | {"entries": [], "legs": []}, SHANGHAI)] == ["nothing of this case was on record then"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [(0, "0 s"), (0.746601, "45 s"), (0.9999, "1 min"), (7.88954, "7.9 min"), (60, "60 min"), (2e6, "2000000 min")],
+)
+def test_how_long_something_lasted_is_told_no_finer_than_people_read_it(minutes: float, said: str) -> None:
+    assert lasted(minutes) == said
+
+
+@pytest.mark.parametrize(
+    ("policy", "version", "said"),
+    [
+        ("complaint/answer", 2, "breach of complaint/answer version 2, due Mon 2026-11-02 11:40: stands"),
+        ("complaint/answer", None, "breach of complaint/answer, due Mon 2026-11-02 11:40: stands"),
+        ("promised", 0, "breach of what the source promised, due Mon 2026-11-02 11:40: stands"),
+    ],
+)
+def test_a_breach_says_by_which_rule_it_was_due(policy: str, version: int | None, said: str) -> None:
+    breach = {
+        "policy": policy,
+        "policy_version": version,
+        "due_at": "2026-11-02T03:40:00Z",
+        "withdrawn": False,
+        "unconfirmed": False,
+    }
+    told = {"legs": [], "breaches": [breach], "as_of": None, "entries": []}
+    assert next(remarks(told, SHANGHAI)) == said
 
 
 def test_the_words_name_only_facts_and_fields_that_there_are() -> None:

@@ -15,7 +15,7 @@ from services.notify.views.steps import STEPS
 PARAM_CHARS_MAX = 1_000
 IN_DISPUTE = Words("in dispute", "争议待裁决")
 NOBODY_HAD_IT = Words("It was due before anybody had it.", "到期时尚无部门经手。")
-UNITS_ZH = {"d": "天", "h": "小时", "min": "分钟"}
+UNITS_ZH = {"d": "天", "h": "小时", "min": "分钟", "s": "秒"}
 RACI = {"R": Words("responsible", "负责"), "A": Words("accountable", "最终负责"), "I": Words("informed", "知会")}
 OUTCOMES = {
     "satisfied": Words("the customer is satisfied", "客户满意"),
