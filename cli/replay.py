@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     case: Annotated[str, typer.Option(help="a case id, or the reference that its source gave it")],
+    source: Annotated[str | None, typer.Option(help="whose reference, where several sources use it")] = None,
     as_of: Annotated[str | None, typer.Option(help="what was known by this instant")] = None,
     occurred_until: Annotated[str | None, typer.Option(help="what had happened by this instant")] = None,
     zone: Annotated[str, typer.Option(help="in which zone instants are shown")] = "Asia/Shanghai",
@@ -57,7 +58,7 @@ def replay(
         if text is not None:
             asked[field] = parse_instant(text, f"--{field.replace('_', '-')}").isoformat()
     with open_doors(running_platform(), tenant) as doors:
-        told = told_of(doors.as_("auditor", AUDITOR), case, asked)
+        told = told_of(doors.as_("auditor", AUDITOR), case, asked | {"source": source})
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
     else:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import date
 from string import Formatter
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from cli import replay
+from cli.main import app
 from cli.replay import Told, remarks, table_of, told_of
 from cli.wording import WORDS, in_words, lasted
 from infra.local.doors import Visitor
@@ -160,3 +165,21 @@ def test_a_case_is_asked_for_by_its_reference_whatever_characters_that_has() -> 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
         told_of(Visitor(client, {"audit": "http://audit"}, "token"), "RE/2024?#12 %", {})
     assert asked == [b"/v1/cases/RE%2F2024%3F%2312%20%25/history"]
+
+
+def test_where_several_sources_use_a_reference_one_says_whose_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(dict(request.url.params))
+        nothing: list[Any] = []
+        told = {"entries": nothing, "next_cursor": None, "legs": nothing, "breaches": nothing, "as_of": None}
+        return httpx.Response(200, json=told)
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        doors = SimpleNamespace(as_=lambda role, person: Visitor(client, {"audit": "http://audit"}, "token"))
+        monkeypatch.setattr(replay, "running_platform", lambda: None)
+        monkeypatch.setattr(replay, "open_doors", lambda *_: nullcontext(doors))
+        replayed = CliRunner().invoke(app, ["replay", "--case", "STORY1", "--source", "shop"])
+    assert replayed.exit_code == 0, replayed.output
+    assert asked == [{"source": "shop"}]

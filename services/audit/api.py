@@ -147,8 +147,8 @@ async def _case(doors: Doors, tenant: str, case: str, source: str | None) -> tup
     if len(found) > 1:
         raise Refusal(
             "reference-ambiguous",
-            f"several sources use the reference {case}; add ?source= or ask by the case's id",
-            f"多个来源使用编号 {case}；请加上 ?source= 或使用工单 ID",
+            f"several sources use the reference {case}: say in `source` whose is meant, or ask by the case's id",
+            f"多个来源使用编号 {case}；请用 source 指明来源，或使用工单 ID",
         )
     if found:
         return found[0].case_id, found[0]

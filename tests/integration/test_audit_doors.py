@@ -201,6 +201,7 @@ async def test_a_reference_of_two_sources_asks_for_the_source(audit: Standing) -
     await _everybody_announced(audit, "12:00")
     ambiguous = await _history(audit)
     assert (ambiguous.status_code, ambiguous.json()["rule"]) == (409, "reference-ambiguous")
+    assert "say in `source` whose is meant" in ambiguous.json()["detail"], "an option of the command line, too"
     assert (await _history(audit, source="shop")).json()["case_id"] == str(other.case_id)
 
 
