@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cli import replay
 from cli.main import app
 from cli.replay import Told, remarks, table_of, told_of
-from cli.wording import WORDS, in_words, lasted
+from cli.wording import WORDS, in_words
 from infra.local.doors import Visitor
 from libs.events.contracts import directory, gateway, goals, notify, sla, tasks
 
@@ -118,14 +118,6 @@ def test_below_the_table_stands_who_had_the_case_when() -> None:
         "STORY1 conflict, holder –",
     ]
     assert [*remarks(told | {"entries": [], "legs": []}, SHANGHAI)] == ["nothing of this case was on record then"]
-
-
-@pytest.mark.parametrize(
-    ("minutes", "said"),
-    [(0, "0 s"), (0.746601, "45 s"), (0.9999, "1 min"), (7.88954, "7.9 min"), (60, "60 min"), (2e6, "2000000 min")],
-)
-def test_how_long_something_lasted_is_told_no_finer_than_people_read_it(minutes: float, said: str) -> None:
-    assert lasted(minutes) == said
 
 
 @pytest.mark.parametrize(

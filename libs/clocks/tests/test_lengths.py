@@ -20,5 +20,7 @@ from libs.clocks import length
         (4385, "3 d 1 h 5 min"),
     ],
 )
-def test_a_time_is_told_as_exactly_as_people_read_it_and_a_long_one_in_hours_and_days(minutes: float, said: str) -> None:
+def test_a_time_is_told_as_exactly_as_people_read_it_and_a_long_one_in_hours_and_days(
+    minutes: float, said: str
+) -> None:
     assert " ".join(f"{amount:g} {unit}" for amount, unit in length(minutes)) == said
