@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from libs.events.errors import ILLEGIBLE, Forbidden, Unavailable, Unfit
 from libs.events.parked import Parked
 from libs.events.parking import PAGE_ROWS_MAX, Listed
-from libs.service.auth import HOME_TENANT, Identity, Role
+from libs.service.auth import HOME_TENANT, Identity
 from libs.service.doors import PAGE_ROWS, POSITION_MAX, Instant, identity_of, roles
 from libs.service.machinery import Machinery
 from libs.service.rows import AsRow
@@ -99,25 +99,22 @@ async def _of_the_platform(who: Who) -> None:
         )
 
 
-def _for(*needed: Role) -> APIRouter:
-    return APIRouter(prefix="/v1", tags=["operations"], dependencies=[roles(*needed), Depends(_of_the_platform)])
+router = APIRouter(prefix="/v1", tags=["operations"], dependencies=[Depends(_of_the_platform)])
+ACTING, READING = [roles("ops")], [roles("ops", "auditor")]
 
 
-acting, reading = _for("ops"), _for("ops", "auditor")
-
-
-@acting.get("/positions")
+@router.get("/positions", dependencies=ACTING)
 async def where_it_stands(parts: Parts) -> Positions:
     """Every position of this service; two equal snapshots of all services, with nothing left to do, mean rest."""
     return await positions(parts)
 
 
-@acting.get("/clock")
+@router.get("/clock", dependencies=ACTING)
 async def read_clock(parts: Parts) -> ClockAt:
     return clock_at(await parts.clock.read())
 
 
-@acting.post("/clock")
+@router.post("/clock", dependencies=ACTING)
 async def move_clock(body: ClockMove, parts: Parts) -> ClockAt:
     """Move the domain clock, forward only; the head is announced at once."""
     if body.hold is not None:
@@ -131,7 +128,7 @@ async def move_clock(body: ClockMove, parts: Parts) -> ClockAt:
     return clock_at(await parts.clock.read())
 
 
-@reading.get("/parked")
+@router.get("/parked", dependencies=READING)
 async def list_parked(
     parts: Parts,
     cursor: Annotated[int, Query(ge=0, le=POSITION_MAX, description="next_cursor of the page before")] = 0,
@@ -145,7 +142,7 @@ async def list_parked(
     return ParkedPage(rows=rows, next_cursor=str(rows[-1].number) if len(found) > limit else None)
 
 
-@reading.get("/parked/{parked_id}")
+@router.get("/parked/{parked_id}", dependencies=READING)
 async def read_parked(parked_id: UUID, parts: Parts) -> ParkedRecord:
     """One parked record as it came."""
     return as_it_came(await parts.parking.record(parked_id))
@@ -165,7 +162,7 @@ def as_it_came(record: Parked) -> ParkedRecord:
         return shown.model_copy(update={"data_base64": base64.b64encode(record.value).decode()})
 
 
-@acting.post("/parked/{parked_id}/retry")
+@router.post("/parked/{parked_id}/retry", dependencies=ACTING)
 async def retry_parked(parked_id: UUID, parts: Parts, who: Who, body: Retry | None = None) -> Annotated[Listed, AsRow]:
     """Take a parked record after all, mended or as it came; the answer says what became of it."""
     mended = None
@@ -175,12 +172,7 @@ async def retry_parked(parked_id: UUID, parts: Parts, who: Who, body: Retry | No
     return await parts.parking.retry(parked_id, who.person, mended)
 
 
-@acting.post("/parked/{parked_id}/drop")
+@router.post("/parked/{parked_id}/drop", dependencies=ACTING)
 async def drop_parked(parked_id: UUID, parts: Parts, who: Who) -> Annotated[Listed, AsRow]:
     """Give a parked record up; what waits behind it flows."""
     return await parts.parking.drop(parked_id, who.person)
-
-
-router = APIRouter()
-for each in (acting, reading):
-    router.include_router(each)
