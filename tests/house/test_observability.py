@@ -9,9 +9,11 @@ import promql_parser
 import pytest
 import yaml
 
+from infra.local import services
 from infra.local.ports import DEFAULT_BASE, HOST, Ports
 from infra.local.services import ORDER
 from libs.events.writer import QUEUE_MAX
+from libs.service import health
 from libs.service.lags import LAG_ENTRIES_MAX
 from libs.service.problems import REQUESTS_AT_ONCE_MAX
 from tests.house.queries import FOLDER, alarms, panels, queries, selected
@@ -98,3 +100,7 @@ def test_prometheus_scrapes_every_service_where_the_platform_has_it() -> None:
     scraped = {each["labels"]["service"]: each["targets"] for each in job["static_configs"]}
     assert scraped == {name: [f"{HOST}:{Ports(DEFAULT_BASE).of(name)}"] for name in ORDER}
     assert [(FOLDER / name).is_file() for name in config["rule_files"]] == [True]
+
+
+def test_who_asks_a_service_waits_for_longer_than_it_takes_to_say_that_its_database_is_away() -> None:
+    assert health.LAGS_WITHIN_S < services.ASK_SECONDS_MAX
