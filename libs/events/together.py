@@ -67,8 +67,11 @@ class Together(Generic[Q, A]):
             asked = self._waiting.popleft()
             if not asked[1].done():
                 group.append(asked)
+        if not group:
+            return
         try:
             answers = await self._fetch([question for question, _ in group])
+            answered = list(zip(group, answers, strict=True))
         except asyncio.CancelledError:
             self._waiting.extendleft(group)
             raise
@@ -84,6 +87,6 @@ class Together(Generic[Q, A]):
                 if not answer.done():
                     answer.set_exception(error)
         else:
-            for (_, answer), found in zip(group, answers, strict=True):
+            for (_, answer), found in answered:
                 if not answer.done():
                     answer.set_result(found)

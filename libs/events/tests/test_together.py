@@ -141,3 +141,22 @@ async def test_who_waited_while_nobody_answered_does_not_wait_as_long_again(
     far.let.release()
     assert [type(each) for each in await asyncio.gather(*tasks, return_exceptions=True)] == [Unavailable] * 3
     assert far.asked == [[1]]
+
+
+async def test_when_all_who_asked_are_gone_nothing_is_asked(far: Far, together: Together[int, int]) -> None:
+    gone = asyncio.create_task(together.ask(1))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await settled()
+    assert far.asked == []
+    far.let.release()
+    assert await together.ask(2) == 4
+
+
+async def test_who_gets_no_answer_among_those_that_came_is_told_so_and_does_not_wait_for_ever() -> None:
+    async def fetch(questions: Sequence[int]) -> list[int]:
+        return [0]
+
+    together = Together(fetch)
+    told = await asyncio.gather(together.ask(1), together.ask(2), return_exceptions=True)
+    assert [type(each) for each in told] == [ValueError, ValueError]
