@@ -16,6 +16,10 @@ import asyncpg
 from libs.events.errors import Unavailable
 
 TOGETHER_MAX = 256
+GO_ON_TOGETHER_MAX = 16
+"""So many who were answered go on in one turn of the loop: what they do next comes together, and nobody else waits for
+long meanwhile.
+"""
 Q = TypeVar("Q")
 A = TypeVar("A")
 
@@ -87,6 +91,8 @@ class Together(Generic[Q, A]):
                 if not answer.done():
                     answer.set_exception(error)
         else:
-            for (_, answer), found in answered:
+            for number, ((_, answer), found) in enumerate(answered, start=1):
                 if not answer.done():
                     answer.set_result(found)
+                if number % GO_ON_TOGETHER_MAX == 0:
+                    await asyncio.sleep(0)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 
 import asyncpg
 import pytest
 
 from libs.events.errors import Unavailable
-from libs.events.together import TOGETHER_MAX, Together
+from libs.events.together import GO_ON_TOGETHER_MAX, TOGETHER_MAX, Together
 
 UNFIT = 13
 
@@ -94,7 +95,7 @@ async def test_one_who_stops_waiting_is_not_asked_for_and_takes_nobody_with_him(
     assert gone.cancelled()
 
 
-async def test_who_were_answered_together_go_on_in_the_same_turn_so_that_what_they_do_next_comes_together_too(
+async def test_who_were_answered_together_go_on_many_in_a_turn_so_that_what_they_do_next_comes_together_too(
     far: Far,
 ) -> None:
     first, second = Together(far.fetch), Together(far.fetch)
@@ -104,11 +105,23 @@ async def test_who_were_answered_together_go_on_in_the_same_turn_so_that_what_th
 
     tasks = [asyncio.create_task(ask_twice(number)) for number in range(100, 200)]
     await settled()
-    far.let.release()
-    await settled()
-    assert [len(asked) for asked in far.asked] == [100, 100]
+    for _ in range(2):
+        far.let.release()
+        await settled()
+    assert [len(asked) for asked in far.asked] == [100, GO_ON_TOGETHER_MAX, 100 - GO_ON_TOGETHER_MAX]
     far.let.release()
     assert await asyncio.gather(*tasks) == [4 * number for number in range(100, 200)]
+
+
+async def test_others_have_their_turns_between_those_who_go_on_together(far: Far, together: Together[int, int]) -> None:
+    tasks = await asking(together, *range(100, 200))
+    far.let.release()
+    gone_on = list[int]()
+    while len(gone_on) < 3 or gone_on[-1] < len(tasks):
+        await asyncio.sleep(0)
+        gone_on.append(sum(task.done() for task in tasks))
+    steps = [after - before for before, after in pairwise([0, *gone_on])]
+    assert max(steps) <= GO_ON_TOGETHER_MAX
 
 
 async def test_a_value_that_cannot_be_asked_for_fails_alone(far: Far, together: Together[int, int]) -> None:
