@@ -110,6 +110,7 @@ class Timekeeper:
         if self._nearest is not None:
             due_in_s = min(due_in_s, (self._nearest - self._clock.now()).total_seconds())
         if due_in_s <= 0 and self._fired:
+            await asyncio.sleep(LOOK_EVERY_S_MIN)  # the stored position may be behind what this process remembers
             with contextlib.suppress(NotYet):
                 for progress in (self._projector.progress, self._reactor.progress):
                     await progress.wait(max(self._fired.values()), POLL_S_MIN)
