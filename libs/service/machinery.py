@@ -51,8 +51,8 @@ class Machinery:
     @property
     def roles(self) -> list[Role]:
         roles = [
-            Role("clock", self.clock.run),
-            Role("projector", self.projector.run),
+            Role("clock", self.clock.run, awaited=True),
+            Role("projector", self.projector.run, awaited=True),
             Role("reactor", self.reactor.run),
             Role("timekeeper", self.timekeeper.run),
             Role("publisher", self.publisher.run, lambda: self.publisher.state().restarts),

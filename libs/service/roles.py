@@ -23,12 +23,14 @@ _log = logging.getLogger("baton.roles")
 @dataclass(slots=True)
 class Role:
     """One part of the machinery. `failure`: why it does not work, told until it has run for long enough to be believed
-    again. `itself`: how often it began anew by itself, which nobody sees from outside.
+    again. `itself`: how often it began anew by itself, which nobody sees from outside. `awaited`: requests wait for
+    what it does.
     """
 
     name: str
     run: Callable[[], Coroutine[Any, Any, None]]
     itself: Callable[[], int] = lambda: 0
+    awaited: bool = False
     failure: str = ""
     failures: int = 0
 
@@ -50,14 +52,23 @@ class Roles:
             if role.name not in self._tasks and (not names or role.name in names):
                 self._tasks[role.name] = asyncio.create_task(self._keep(role), name=role.name)
 
+    def wind_down(self) -> None:
+        """Cancel those that no request waits for: the last requests have the process to themselves."""
+        self._cancel(role for role in self.roles if not role.awaited)
+
     async def stop(self) -> None:
         """Cancel all, and give them STOP_WITHIN_S to end."""
-        for task in self._tasks.values():
-            task.cancel()
+        self._cancel(self.roles)
         if self._tasks:
             _, pending = await asyncio.wait(self._tasks.values(), timeout=STOP_WITHIN_S)
             for task in pending:
                 _log.warning("role %s did not end within %s s", task.get_name(), STOP_WITHIN_S)
+
+    def _cancel(self, roles: Iterable[Role]) -> None:
+        for role in roles:
+            task = self._tasks.get(role.name)
+            if task is not None and not task.cancelling():  # twice would cut short how it ends
+                task.cancel()
 
     async def _keep(self, role: Role) -> None:
         """An outage ends one try of any role; one whose tries end again and again fails for good, and would seem well

@@ -190,6 +190,56 @@ async def test_a_role_that_does_not_end_holds_nobody_up(monkeypatch: pytest.Monk
     release.set()
 
 
+async def test_what_no_request_waits_for_ends_first_and_how_it_ends_is_not_cut_short() -> None:
+    release, ended = asyncio.Event(), list[str]()
+
+    async def send() -> None:
+        try:
+            await for_ever()
+        finally:
+            await release.wait()
+            ended.append("courier")
+
+    async def fold() -> None:
+        try:
+            await for_ever()
+        finally:
+            ended.append("projector")
+
+    kept = Roles([Role("projector", fold, awaited=True), Role("courier", send), Role("publisher", for_ever)])
+    kept.start("projector", "courier")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    kept.wind_down()
+    stopping = asyncio.create_task(kept.stop())
+    await until(lambda: ended == ["projector"])
+    release.set()
+    await stopping
+    assert ended == ["projector", "courier"]
+
+
+async def test_what_requests_wait_for_goes_on_until_the_end() -> None:
+    seen = list[str]()
+
+    async def fold() -> None:
+        while True:
+            seen.append("folded")
+            await asyncio.sleep(0.001)
+
+    async def react() -> None:
+        try:
+            await for_ever()
+        finally:
+            seen.append("the reactor ended")
+
+    kept = Roles([Role("projector", fold, awaited=True), Role("reactor", react)])
+    kept.start()
+    await until(lambda: len(seen) > 1)
+    kept.wind_down()
+    await until(lambda: "the reactor ended" in seen and seen[-1] == "folded")
+    await kept.stop()
+
+
 async def test_readiness_needs_every_lag_within_its_bound_and_readable(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Roles([])
 
