@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 import msgspec
@@ -108,19 +109,36 @@ async def lags(machinery: Machinery) -> dict[str, float]:
     """By how much each part is behind, as the database has it: in entries or records; in seconds, how long the oldest
     timer that is due waits already, be it for its sources, and the oldest delivery. In number: deliveries that wait
     for another attempt (`send_retrying`), and those that wait for a person (`send_unknown`).
+
+    Asked all at once: a process that is catching up keeps its connections busy, and one after another they would each
+    wait for one.
     """
-    published, _ = await _published(machinery)
-    position, sequence = await _end(machinery)
-    courier = machinery.courier
+    behind, sending, due, parked = await asyncio.gather(
+        _behind(machinery), _sending(machinery), machinery.timekeeper.next_due(), _parked(machinery)
+    )
+    return {**behind, "timer_overdue": _overdue_s(machinery, due), **sending, "parked": parked}
+
+
+async def _behind(machinery: Machinery) -> dict[str, float]:
+    (published, _), (position, sequence), folded, reacted = await asyncio.gather(
+        _published(machinery), _end(machinery), machinery.projector.position(), machinery.reactor.position()
+    )
     return {
         "publish": max(sequence - published, 0),
-        "fold": max(position - await machinery.projector.position(), 0),
-        "react": max(position - await machinery.reactor.position(), 0),
-        "timer_overdue": _overdue_s(machinery, await machinery.timekeeper.next_due()),
-        "send_overdue": _overdue_s(machinery, await courier.oldest_due() if courier else None),
-        "send_retrying": await courier.retrying() if courier else 0,
-        "send_unknown": await courier.unknown() if courier else 0,
-        "parked": await _parked(machinery),
+        "fold": max(position - folded, 0),
+        "react": max(position - reacted, 0),
+    }
+
+
+async def _sending(machinery: Machinery) -> dict[str, float]:
+    courier = machinery.courier
+    if courier is None:
+        return {"send_overdue": 0, "send_retrying": 0, "send_unknown": 0}
+    oldest, retrying, unknown = await asyncio.gather(courier.oldest_due(), courier.retrying(), courier.unknown())
+    return {
+        "send_overdue": _overdue_s(machinery, oldest),
+        "send_retrying": retrying,
+        "send_unknown": unknown,
     }
 
 
