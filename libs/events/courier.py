@@ -35,7 +35,7 @@ from libs.events.tracing import following
 
 ROLE = "courier"
 POLL_S = 0.25
-LOOK_EVERY_S_MIN = 0.01
+LOOK_EVERY_S_MIN = 0.05
 """The journal may grow more often than it is worth to look whether something is to be sent."""
 BATCH_ROWS_MAX = 500
 ATTEMPTS_MAX = 100

@@ -220,7 +220,8 @@ class Reactor:
 
 
 def _by_subject(batch: Iterable[Decoded]) -> list[list[Decoded]]:
+    """The longest first, so that not one of them is left to go on alone at the end."""
     groups: dict[tuple[str, object], list[Decoded]] = {}
     for decoded in batch:
         groups.setdefault((decoded.entry.tenant, decoded.entry.subject), []).append(decoded)
-    return list(groups.values())
+    return sorted(groups.values(), key=len, reverse=True)
