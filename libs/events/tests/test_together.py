@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 
 import asyncpg
 import pytest
 
 from libs.events.errors import Unavailable
-from libs.events.together import TOGETHER_MAX, Together
+from libs.events.together import GO_ON_TOGETHER_MAX, TOGETHER_MAX, Together
 
 UNFIT = 13
 
@@ -82,27 +83,45 @@ async def test_what_is_asked_in_the_same_turn_goes_together_and_no_more_than_may
 async def test_one_who_stops_waiting_is_not_asked_for_and_takes_nobody_with_him(
     far: Far, together: Together[int, int]
 ) -> None:
-    (asks,) = await asking(together, 1)
-    gone, stays = await asking(together, 2, 3)
-    asks.cancel()  # in the middle of asking, for itself
+    asks, other = await asking(together, 1, 2)
+    gone, stays = await asking(together, 3, 4)
+    asks.cancel()  # in the middle of what is asked for him and another
     gone.cancel()
-    await settled()
-    assert far.asked == [[1], [3]]
-    far.let.release()
-    assert await stays == 6
+    for _ in range(2):
+        far.let.release()
+    assert (await other, await stays) == (4, 8)
+    assert far.asked == [[1, 2], [4]]
     assert asks.cancelled()
     assert gone.cancelled()
 
 
-async def test_who_is_cancelled_while_he_asks_for_all_leaves_the_others_questions_to_the_next(
-    far: Far, together: Together[int, int]
+async def test_who_were_answered_together_go_on_many_in_a_turn_so_that_what_they_do_next_comes_together_too(
+    far: Far,
 ) -> None:
-    asks, *others = await asking(together, 1, 2, 3)
-    asks.cancel()
+    first, second = Together(far.fetch), Together(far.fetch)
+
+    async def ask_twice(question: int) -> int:
+        return await second.ask(await first.ask(question))
+
+    tasks = [asyncio.create_task(ask_twice(number)) for number in range(100, 200)]
     await settled()
-    assert far.asked == [[1, 2, 3], [2, 3]]
+    for _ in range(2):
+        far.let.release()
+        await settled()
+    assert [len(asked) for asked in far.asked] == [100, GO_ON_TOGETHER_MAX, 100 - GO_ON_TOGETHER_MAX]
     far.let.release()
-    assert await asyncio.gather(*others) == [4, 6]
+    assert await asyncio.gather(*tasks) == [4 * number for number in range(100, 200)]
+
+
+async def test_others_have_their_turns_between_those_who_go_on_together(far: Far, together: Together[int, int]) -> None:
+    tasks = await asking(together, *range(100, 200))
+    far.let.release()
+    gone_on = list[int]()
+    while len(gone_on) < 3 or gone_on[-1] < len(tasks):
+        await asyncio.sleep(0)
+        gone_on.append(sum(task.done() for task in tasks))
+    steps = [after - before for before, after in pairwise([0, *gone_on])]
+    assert max(steps) <= GO_ON_TOGETHER_MAX
 
 
 async def test_a_value_that_cannot_be_asked_for_fails_alone(far: Far, together: Together[int, int]) -> None:
@@ -135,3 +154,22 @@ async def test_who_waited_while_nobody_answered_does_not_wait_as_long_again(
     far.let.release()
     assert [type(each) for each in await asyncio.gather(*tasks, return_exceptions=True)] == [Unavailable] * 3
     assert far.asked == [[1]]
+
+
+async def test_when_all_who_asked_are_gone_nothing_is_asked(far: Far, together: Together[int, int]) -> None:
+    gone = asyncio.create_task(together.ask(1))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await settled()
+    assert far.asked == []
+    far.let.release()
+    assert await together.ask(2) == 4
+
+
+async def test_who_gets_no_answer_among_those_that_came_is_told_so_and_does_not_wait_for_ever() -> None:
+    async def fetch(questions: Sequence[int]) -> list[int]:
+        return [0]
+
+    together = Together(fetch)
+    told = await asyncio.gather(together.ask(1), together.ask(2), return_exceptions=True)
+    assert [type(each) for each in told] == [ValueError, ValueError]
