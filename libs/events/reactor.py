@@ -32,7 +32,10 @@ from libs.events.tracing import following
 from libs.events.unreadable import Unreadable
 
 ROLE = "reactor"
-BATCH_ENTRIES_MAX = 500
+BATCH_ENTRIES_MAX = 2_000
+"""So many that there are far more subjects in a batch than SUBJECTS_AT_ONCE_MAX where it is behind: of one subject's
+entries one follows the other, so that with 500 of eight cases eight reactions were under way, and it never caught up.
+"""
 SUBJECTS_AT_ONCE_MAX = 32
 COMMANDS_MAX = 1_000
 TRIES_MAX = 5
@@ -71,7 +74,7 @@ class Reactor:
         self._decoder = Decoder(service.language, (fact for reaction in service.reactions for fact in reaction.on))
         self._starts: dict[str, int] = {}
         self._done: int | None = None
-        self.progress = Progress("the reactions", self._stored)
+        self.progress = Progress("the reactions", self._stored if self._reactions else journal.position)
         self.more = True
 
     async def prepare(self) -> None:
@@ -104,11 +107,13 @@ class Reactor:
                 lead.check()
                 seen = self._journal.wake.count
                 await self.step()
-                if not self.more:
+                if not self.more and self._reactions:
                     await self._journal.wake.wait(POLL_S, since=seen)
+                elif not self.more:
+                    await asyncio.sleep(POLL_S)  # nobody waits: where reactions would begin only has to keep up
 
     async def position(self) -> int:
-        """The position up to which every reaction has run."""
+        """The position up to which every reaction has run; where there is none, the end of the journal."""
         return await self.progress.position()
 
     async def _stored(self) -> int:
@@ -118,7 +123,7 @@ class Reactor:
     async def step(self) -> bool:
         """React to one batch; False when there was none. `more`: there is probably more behind it."""
         done, self._done = self._done, None  # nobody else moves it while this process leads
-        position = await self.position() if done is None else done
+        position = await self._stored() if done is None else done
         entries = await self._journal.read(position, BATCH_ENTRIES_MAX)
         self.more = is_full(entries, BATCH_ENTRIES_MAX)
         if not entries:
