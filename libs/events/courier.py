@@ -256,8 +256,10 @@ class Courier:
     async def _ask(
         self, of: Delivery, command: Command, command_id: UUID, cause: Entry, expected: int | None = None
     ) -> Answer:
-        actor, at = f"{self._service.name}/{of.effect.name}", (await self._clock.read()).now
-        return await self._handler.ask(Request(command, of.tenant, actor, command_id, at, cause, expected))
+        actor = f"{self._service.name}/{of.effect.name}"
+        return await self._handler.ask(
+            Request(command, of.tenant, actor, command_id, self._clock.now(), cause, expected)
+        )
 
     async def _machine_now(self) -> datetime:
         now: datetime = await self._pool.fetchval("select clock_timestamp()")

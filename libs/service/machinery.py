@@ -54,10 +54,11 @@ class Machinery:
             Role("clock", self.clock.run, awaited=True),
             Role("projector", self.projector.run, awaited=True),
             Role("reactor", self.reactor.run),
-            Role("timekeeper", self.timekeeper.run),
             Role("publisher", self.publisher.run, lambda: self.publisher.state().restarts),
             Role("listener", self.listener.run, lambda: self.listener.state().restarts),
         ]
+        if self.service.timers:
+            roles.append(Role("timekeeper", self.timekeeper.run))
         if self.courier:
             roles.append(Role("courier", self.courier.run))
         if (inbound := self.inbound) is not None:
