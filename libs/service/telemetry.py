@@ -3,13 +3,13 @@ where one is named."""
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
+import msgspec
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -31,6 +31,7 @@ EXPORT_INTERVAL_MS = 500
 EXPORT_TIMEOUT_S = 2
 FLUSH_TIMEOUT_S = 1.5
 FILE_BYTES_MAX = 64 * 1024 * 1024
+_encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 class OneParent(TraceContextTextMapPropagator):
@@ -56,18 +57,17 @@ class SpanFile(SpanExporter):
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{service}.{os.getpid()}.jsonl"
         self._service = service
-        self._file: TextIO = self._path.open("a", encoding="utf-8")
+        self._file: BinaryIO = self._path.open("ab")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if self._file.closed:
             return SpanExportResult.FAILURE
-        lines = [json.dumps(span_line(span, self._service), ensure_ascii=False, default=str) for span in spans]
-        self._file.write("".join(f"{line}\n" for line in lines))
+        self._file.write(_encoder.encode_lines([span_line(span, self._service) for span in spans]))
         self._file.flush()
         if self._file.tell() > FILE_BYTES_MAX:
             self._file.close()
             self._path.replace(self._path.with_suffix(".old.jsonl"))
-            self._file = self._path.open("a", encoding="utf-8")
+            self._file = self._path.open("ab")
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
