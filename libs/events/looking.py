@@ -130,10 +130,12 @@ def _statement(table: Table[Any], columns: Sequence[str], nulls: Sequence[bool])
     where = " and ".join(
         (*(f't."{name}" = k."{name}"' for name in given), *(f't."{name}" is null' for name in columns if null[name]))
     )
-    source = table.as_of("k.at_position") if table.view.past else f"{table.name} t"
+    source, most = f"{table.name} t", 1 if null == dict.fromkeys(table.view.key, False) else LOOK_ROWS_MAX + 1
+    if table.view.past:
+        source = table.as_of("k.at_position", where, most=most)
     order = ", ".join(f't."{name}"' for name in table.view.key)
     return (
         f"select t.*, k.asker from unnest($1::bigint[], {arrays}) with ordinality k (at_position, {named}, asker) "
         f"cross join lateral (select {table.select}, {_TRACEPARENT} from {source} where {where} "
-        f"limit {LOOK_ROWS_MAX + 1}) t order by k.asker, {order}"
+        f"limit {most}) t order by k.asker, {order}"
     )

@@ -119,7 +119,8 @@ class Reader:
         source = f"{table.name} t"
         if at is not None:
             arguments.append(at.position)
-            source = table.as_of(f"${len(arguments)}")
+            whole_key = filters.keys() >= set(view.key)
+            source = table.as_of(f"${len(arguments)}", " and ".join(where), most=1 if whole_key else None)
         direction = " desc" if descending else ""
         sql = (
             f"select {table.select} from {source} where {' and '.join(where)} "

@@ -87,7 +87,7 @@ class Table(Generic[R]):
         yield f"alter table {name} enable row level security"
         yield f"create policy tenant_rows on {name} using (tenant = current_setting('baton.tenant'))"
         for columns in self.view.indexes:
-            yield f"create index on {name} ({_quoted(('tenant', *columns))})"
+            yield f"create index on {name} ({_quoted(('tenant', *columns, *more))})"
         if self._timed and not more:
             yield f"create index on {name} (timeline, due_at) where due_at is not null"
         if self._sent and not more:
@@ -151,13 +151,21 @@ class Table(Generic[R]):
                 records=rows,
             )
 
-    def as_of(self, parameter: str) -> str:
-        """A FROM item `t`: the table as it stood at the position in this parameter."""
-        listed = _quoted(["tenant", *self._names, "since_position"])
-        return (
-            f"(select {listed} from {self.name} where since_position <= {parameter} union all "
-            f"select {listed} from {self.past} where since_position <= {parameter} and until_position > {parameter}) t"
-        )
+    def as_of(self, position: str, where: str, *, most: int | None = None) -> str:
+        """A FROM item `t`: the rows of this condition on `t`, as they stood at the position in this parameter.
+
+        `most`: so many rows are enough; 1 says that the condition names a whole key. Of the long past of a row that
+        changes often, only what lies near the position is read then.
+        """
+        began = f"{where} and t.since_position <= {position}"
+        held = f"t.until_position > {position}"
+        past = f"select {self.select} from {self.past} t where {began} and {held}"
+        if most == 1:  # rows of one key hold one after the other: the last that began by then, or none
+            newest = f"select t.* from {self.past} t where {began} order by t.since_position desc limit 1"
+            past = f"select {self.select} from ({newest}) t where {held}"
+        elif most is not None:
+            past = f"{past} order by t.until_position limit {most}"
+        return f"(select {self.select} from {self.name} t where {began} union all ({past})) t"
 
     def sql_type(self, name: str) -> str:
         return "text" if name == "tenant" else self._column(name).sql

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,20 +14,22 @@ import asyncpg
 from infra.local.databases import Database
 from libs.events.clock import Clock
 from libs.events.deciding import Command
-from libs.events.entries import Entry, new_id
+from libs.events.entries import Entry, derived_id, new_id, stream_id
 from libs.events.handling import Answer, Handler, Request
 from libs.events.heads import Watermark
-from libs.events.journal import Journal
+from libs.events.journal import ANY, Journal
 from libs.events.looking import DatabaseLooks
 from libs.events.projector import Projector
 from libs.events.reactor import Reactor
 from libs.events.reading import Reader
 from libs.events.service import Service
-from libs.events.tests.errands import SERVICE
+from libs.events.tests.errands import CONTRACT, SERVICE, ErrandPassedOn
 from libs.events.timekeeper import Timekeeper, Watermarks
 from libs.service.database import READERS_MAX, open_pool
+from tests.integration.journal_probe import append
 
 DEADLINE_S = 20.0
+FACTS_AT_ONCE = 50
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Errands:
     clock: Clock
     timekeeper: Timekeeper
     parked: ParkedReactions
+    looks: DatabaseLooks
 
     async def ask(
         self,
@@ -117,11 +120,21 @@ async def errands(
         await projector.prepare()
         await reactor.prepare()
         reader = Reader(projector, journal, readers)
-        yield Errands(journal, pool, projector, reactor, handler, reader, clock, timekeeper, parked)
+        yield Errands(journal, pool, projector, reactor, handler, reader, clock, timekeeper, parked, looks)
     finally:
         await journal.close()
         pool.terminate()
         readers.terminate()
+
+
+async def passed_on(service: Errands, errand: UUID, facts: int) -> None:
+    """So many facts more on the errand's stream, by another process; ann and bob have it in turns, bob at last."""
+    stream = stream_id("main", "errands", "errand", errand)
+    for first in range(0, facts, FACTS_AT_ONCE):
+        command, count = new_id(), min(FACTS_AT_ONCE, facts - first)
+        to = ["bob" if (facts - first - number) % 2 else "ann" for number in range(count)]
+        told = tuple((derived_id(command, str(i)), *CONTRACT.encode(ErrandPassedOn(who))) for i, who in enumerate(to))
+        await service.journal.append(replace(append(stream, ANY), command_id=command, subject=errand, facts=told))
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:

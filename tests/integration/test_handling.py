@@ -10,17 +10,15 @@ import msgspec
 import pytest
 
 from infra.local.databases import Database
-from libs.events.entries import derived_id, new_id, stream_id
+from libs.events.entries import derived_id, new_id
 from libs.events.errors import VersionConflict
 from libs.events.handling import ATTEMPTS_MAX
 from libs.events.journal import ANY, LOADED_ENTRIES_MAX, Append, Appended, Loaded
 from libs.events.tests.errands import CONTRACT, ErrandPassedOn, FinishErrand, GiveErrand, PassOn
-from tests.integration.errands_service import Errands, errands
-from tests.integration.journal_probe import append
+from tests.integration.errands_service import Errands, errands, passed_on
 
 pytestmark = pytest.mark.platform
 AT_ONCE = 20
-FACTS_AT_ONCE = 50
 
 
 class Rival:
@@ -76,15 +74,6 @@ async def test_who_is_always_beaten_is_told_of_the_conflict_in_the_end(
         with pytest.raises(VersionConflict):
             await service.ask(FinishErrand(errand=errand))
         assert rival.tries == ATTEMPTS_MAX
-
-
-async def passed_on(service: Errands, errand: UUID, facts: int) -> None:
-    """So many facts more on the errand's stream, by another process."""
-    stream = stream_id("main", "errands", "errand", errand)
-    for first in range(0, facts, FACTS_AT_ONCE):
-        command, count = new_id(), min(FACTS_AT_ONCE, facts - first)
-        told = tuple((derived_id(command, str(i)), *CONTRACT.encode(ErrandPassedOn(f"p{i}"))) for i in range(count))
-        await service.journal.append(replace(append(stream, ANY), command_id=command, subject=errand, facts=told))
 
 
 async def test_of_a_long_stream_only_what_is_new_is_loaded_and_it_has_no_end(

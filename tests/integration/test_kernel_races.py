@@ -26,7 +26,6 @@ from libs.events.handling import Handler, Request
 from libs.events.journal import Journal
 from libs.events.judging import Place, Raw, Verdict
 from libs.events.leading import Lead, connect
-from libs.events.looking import DatabaseLooks
 from libs.events.parked import Parked, Problem, State, parked_id
 from libs.events.parking import Announcing, Parking
 from libs.events.projector import Projector
@@ -285,8 +284,7 @@ async def test_a_look_for_nothing_finds_the_rows_that_have_nothing_and_no_other(
         await service.ask(GiveErrand(errand=open_, to="ann"))
         await service.ask(GiveErrand(errand=bound, to="ann", due_in_s=60))
         await service.settle()
-        looks = DatabaseLooks(service.projector, service.pool)
-        found, _ = await looks.run("main", lambda look: look.rows(promises, due_at=None))
+        found, _ = await service.looks.run("main", lambda look: look.rows(promises, due_at=None))
         assert [row.errand for row in found] == [open_]
         assert await service.reader.row(promises, None, tenant="main") is None
 
@@ -396,9 +394,7 @@ def _raw(offset: int) -> Raw:
 
 async def _unseen(service: Errands, command: PassOn) -> None:
     """Append while nobody folds: the decision looks at the views as they are."""
-    await Handler(SERVICE, service.journal, DatabaseLooks(service.projector, service.pool)).ask(
-        Request(command, "main", "ann", new_id(), now())
-    )
+    await Handler(SERVICE, service.journal, service.looks).ask(Request(command, "main", "ann", new_id(), now()))
 
 
 async def _set_aside(service: Errands) -> bool:

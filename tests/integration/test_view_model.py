@@ -1,4 +1,5 @@
-"""Whatever is asked, views and their past show what a plain model of the errands says, at every position."""
+"""Whatever is asked, views and their past show what a plain model of the errands says, at every position; to people and
+to pure code alike."""
 
 from __future__ import annotations
 
@@ -20,13 +21,8 @@ from libs.events.deciding import Command
 from libs.events.entries import derived_id, new_id
 from libs.events.errors import Refusal
 from libs.events.reading import Moment
-from libs.events.tests.errands import (
-    ERRANDS,
-    REMINDERS,
-    FinishErrand,
-    GiveErrand,
-    PassOn,
-)
+from libs.events.tests.errands import ERRANDS, REMINDERS, FinishErrand, GiveErrand, PassOn
+from libs.events.views import Look
 from tests.integration.errands_service import Errands, errands, now
 
 pytestmark = pytest.mark.platform
@@ -117,9 +113,27 @@ async def compare(service: Errands, acts: list[tuple[str, int, int]]) -> None:
             assert plain(await service.reader.row(ERRANDS, errand, tenant="main", at=moment)) == rows.get(errand)
             reminder = await service.reader.row(REMINDERS, errand, tenant="main", at=moment)
             assert plain(reminder) == reminders.get(errand)
+        assert await looked(service, ids, [f"{root}/{person}" for person in range(2)], position) == (rows, reminders)
     for errand in ids:
         assert plain(await service.reader.row(ERRANDS, errand, tenant="main")) == model.rows.get(errand)
         assert plain(await service.reader.row(REMINDERS, errand, tenant="main")) == model.reminders.get(errand)
+
+
+async def looked(
+    service: Errands, ids: list[UUID], people: list[str], position: int
+) -> tuple[dict[UUID, Row], dict[UUID, Row]]:
+    """What pure code sees as of this position; by key it is the same as by other columns."""
+
+    def look(views: Look) -> tuple[dict[UUID, Row], dict[UUID, Row]]:
+        rows = {errand: shown for errand in ids if (shown := plain(views.row(ERRANDS, errand)))}
+        reminders = {errand: shown for errand in ids if (shown := plain(views.row(REMINDERS, errand)))}
+        for person in people:
+            for is_open in (True, False):
+                found = {row.errand: plain(row) for row in views.rows(ERRANDS, to=person, open=is_open)}
+                assert found == {key: row for key, row in rows.items() if (row["to"], row["open"]) == (person, is_open)}
+        return rows, reminders
+
+    return (await service.looks.run("main", look, position))[0]
 
 
 def command(kind: str, errand: UUID, to: str) -> Command:
