@@ -1,19 +1,15 @@
-"""Views on a real database: their past, pages, tenants, rebuild, and the decisions and reactions that look at them."""
+"""Views on a real database: their past, pages, tenants, rebuild, and the decisions that look at them."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from infra.local.databases import Database
 from libs.events import rebuilding
@@ -29,7 +25,6 @@ from libs.events.tests.errands import (
     PassOn,
     SayThanks,
 )
-from libs.service.logging import JsonLines
 from tests.integration.errands_service import DEADLINE_S, Errands, errands, now, until
 from tests.integration.journal_probe import record
 
@@ -184,82 +179,6 @@ async def test_a_view_that_lags_is_told_as_not_yet(database: Database) -> None:
         answer = await service.ask(GiveErrand(errand=new_id(), to="ann"))
         with pytest.raises(NotYet, match=f"position {answer.position}"):
             await service.projector.wait(answer.position, 0.1)
-
-
-async def test_a_new_reaction_misses_nothing_while_the_process_before_goes_on_without_it(database: Database) -> None:
-    async with errands(database, replace(SERVICE, reactions=())) as before, errands(database) as after:
-        for service in (before, after):  # `after` was prepared before this, and leads only afterwards
-            errand = new_id()
-            await service.ask(GiveErrand(errand=errand, to="ann"))
-            await service.ask(FinishErrand(errand=errand))
-            await service.settle()
-        start = await after.pool.fetchval("select start_position from views.reaction where name = 'thank'")
-        entries = await after.journal.read(0, 100)
-        done = [entry.id for entry in entries if entry.type == "errands.ErrandDone" and entry.position > start]
-        assert [entry.causation_id for entry in entries if entry.type == "errands.ThanksSaid"] == done
-        assert len(done) == 1
-
-
-async def test_a_reaction_acts_once_however_often_it_runs(database: Database) -> None:
-    async with errands(database) as service:
-        errand = new_id()
-        await service.ask(GiveErrand(errand=errand, to="ann"))
-        await service.ask(FinishErrand(errand=errand))
-        await service.settle()
-        done = next(entry for entry in await service.journal.read(0, 100) if entry.type == "errands.ErrandDone")
-        await service.pool.execute("update views.checkpoint set position = 0 where name = 'reactions'")
-        await service.settle()
-        await service.reactor.retry("thank", done.position)
-        thanks = [entry for entry in await service.journal.read(0, 100) if entry.type == "errands.ThanksSaid"]
-        assert len(thanks) == 1
-        assert thanks[0].causation_id == done.id
-        assert thanks[0].actor == "errands/thank"
-        assert thanks[0].occurred_at == done.occurred_at
-        assert thanks[0].basis == done.position
-
-
-async def test_a_reaction_that_is_refused_is_parked_and_others_go_on(
-    database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.handler.setFormatter(JsonLines("errands"))
-    asked_under = NonRecordingSpan(SpanContext(7, 7, is_remote=True, trace_flags=TraceFlags(1)))
-    async with errands(database) as service:
-        nobody, ann = new_id(), new_id()
-        await service.ask(GiveErrand(errand=nobody, to="nobody"))
-        await service.ask(GiveErrand(errand=ann, to="ann"))
-        with trace.use_span(asked_under):
-            await service.ask(FinishErrand(errand=nobody))
-        await service.ask(FinishErrand(errand=ann))
-        await service.settle()
-        ((name, entry, reason),) = service.parked.found
-        assert (name, entry.subject) == ("thank", nobody)
-        assert "somebody-to-thank" in reason
-        entries = await service.journal.read(0, 100)
-        assert [entry.subject for entry in entries if entry.type == "errands.ThanksSaid"] == [ann]
-    (told,) = [line for line in map(json.loads, caplog.text.splitlines()) if line["logger"] == "libs.events.reactor"]
-    assert told["level"] == "WARNING", "a rule that says no is no fault of the program"
-    assert "somebody-to-thank" in told["message"]
-    assert "exception" not in told
-    assert (told["trace_id"], told["parked"]) == (f"{7:032x}", str(entry.id))
-
-
-async def test_a_reaction_with_a_bug_is_parked_and_its_stack_is_logged(
-    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with errands(database) as service:
-        (thank,) = [reaction for reaction in SERVICE.reactions if reaction.name == "thank"]
-
-        async def broken(*_: object, **__: object) -> None:
-            raise KeyError("colour")
-
-        errand = new_id()
-        await service.ask(GiveErrand(errand=errand, to="ann"))
-        await service.ask(FinishErrand(errand=errand))
-        monkeypatch.setattr(service.reactor, "_react", broken)
-        await service.settle()
-        assert {name for name, _, _ in service.parked.found} == {thank.name}
-    told = [record for record in caplog.records if record.name == "libs.events.reactor"]
-    assert [(record.levelname, record.exc_info is not None) for record in told] == [("ERROR", True)]
 
 
 async def test_a_rebuilt_view_equals_the_live_one_and_a_corrupted_row_is_named(database: Database, seed: int) -> None:
