@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Protocol
 from uuid import UUID
 
@@ -37,11 +39,14 @@ BATCH_ENTRIES_MAX = 2_000
 entries one follows the other, so that with 500 of eight cases eight reactions were under way, and it never caught up.
 """
 SUBJECTS_AT_ONCE_MAX = 32
+CHECKPOINT_EVERY = 100
+"""Positions. Timers wait until what fired is reacted to, and who begins anew begins there: not with a whole batch."""
 COMMANDS_MAX = 1_000
 TRIES_MAX = 5
 BACKOFF_S = 0.2
 FOLD_WITHIN_S = 5.0
 POLL_S = 1.0
+_Subject = tuple[str, UUID]
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("baton")
 
@@ -73,7 +78,7 @@ class Reactor:
         self._reactions = {reaction.name: reaction for reaction in service.reactions}
         self._decoder = Decoder(service.language, (fact for reaction in service.reactions for fact in reaction.on))
         self._starts: dict[str, int] = {}
-        self._done: int | None = None
+        self._at = 0
         self.progress = Progress("the reactions", self._stored if self._reactions else journal.position)
         self.more = True
 
@@ -85,8 +90,8 @@ class Reactor:
         )
 
     async def register(self) -> None:
-        """Reactions that are new act on what no reaction has come to yet. Only who leads may say where that is: a
-        predecessor that does not know them goes on until it ends.
+        """Begin where a predecessor ended. Reactions that are new act on what no reaction has come to yet. Only
+        who leads may say where that is: a predecessor that does not know them goes on until it ends.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
@@ -97,12 +102,12 @@ class Reactor:
             )
             records = await connection.fetch("select name, start_position from views.reaction")
         self._starts = {record["name"]: record["start_position"] for record in records}
+        self._at = await self._stored()  # nobody else moves it while this process leads
 
     async def run(self) -> None:
         """React for ever."""
         async with leading(self._dsn, ROLE) as lead:
             await self.register()
-            self._done = None
             while True:
                 lead.check()
                 seen = self._journal.wake.count
@@ -122,13 +127,10 @@ class Reactor:
 
     async def step(self) -> bool:
         """React to one batch; False when there was none. `more`: there is probably more behind it."""
-        done, self._done = self._done, None  # nobody else moves it while this process leads
-        position = await self._stored() if done is None else done
-        entries = await self._journal.read(position, BATCH_ENTRIES_MAX)
+        entries = await self._journal.read(self._at, BATCH_ENTRIES_MAX)
         self.more = is_full(entries, BATCH_ENTRIES_MAX)
         if not entries:
-            self._done = position
-            self.progress.reached(position)
+            self.progress.reached(self._at)
             return False
         last = entries[-1].position
         _, batch, unreadable = self._decoder.sift([entry for entry in entries if not entry.backfilled])
@@ -136,18 +138,21 @@ class Reactor:
             await self._park(found)
         if batch:
             await self._projector.wait(last, FOLD_WITHIN_S)
-            room = asyncio.Semaphore(SUBJECTS_AT_ONCE_MAX)
+            queue = _Queue(batch)
             async with asyncio.TaskGroup() as tasks:
-                for same_subject in _by_subject(batch):
-                    tasks.create_task(self._in_order(same_subject, room))
+                for _ in range(min(SUBJECTS_AT_ONCE_MAX, queue.subjects)):
+                    tasks.create_task(self._work_off(queue))
+        await self._reach(last)
+        return True
+
+    async def _reach(self, position: int) -> None:
+        self._at = position
         await self._pool.execute(
             "update views.checkpoint set position = $1, updated_at = clock_timestamp() "
             "where name = 'reactions' and position < $1",
-            last,
+            position,
         )
-        self._done = last
-        self.progress.reached(last)
-        return True
+        self.progress.reached(position)
 
     async def _park(self, found: Unreadable) -> None:
         """Whatever would have reacted to it waits until a contract can read it, or a person gives it up."""
@@ -165,13 +170,16 @@ class Reactor:
         basis = entry.position if begun else None
         await self._react(self._reactions[name], self._decoder.decode(entry), basis=basis)
 
-    async def _in_order(self, batch: Sequence[Decoded], room: asyncio.Semaphore) -> None:
-        async with room:
-            for decoded in batch:
-                for reaction in self._service.reactions:
-                    wanted = type(decoded.fact) in reaction.on or Fact in reaction.on
-                    if wanted and decoded.entry.position > self._starts[reaction.name]:
-                        await self._react_or_park(reaction, decoded)
+    async def _work_off(self, queue: _Queue) -> None:
+        """One of several that do; it ends when others have all the subjects that are left."""
+        while (decoded := queue.take()) is not None:
+            for reaction in self._service.reactions:
+                wanted = type(decoded.fact) in reaction.on or Fact in reaction.on
+                if wanted and decoded.entry.position > self._starts[reaction.name]:
+                    await self._react_or_park(reaction, decoded)
+            queue.done(decoded)
+            if queue.done_to >= self._at + CHECKPOINT_EVERY:
+                await self._reach(queue.done_to)
 
     async def _react_or_park(self, reaction: Reaction, decoded: Decoded) -> None:
         for attempt in range(1, TRIES_MAX + 1):
@@ -224,9 +232,35 @@ class Reactor:
                     _log.warning("what reaction %s decided on %s before stands", reaction.name, entry.id)
 
 
-def _by_subject(batch: Iterable[Decoded]) -> list[list[Decoded]]:
-    """The longest first, so that not one of them is left to go on alone at the end."""
-    groups: dict[tuple[str, object], list[Decoded]] = {}
-    for decoded in batch:
-        groups.setdefault((decoded.entry.tenant, decoded.entry.subject), []).append(decoded)
-    return sorted(groups.values(), key=len, reverse=True)
+class _Queue:
+    """A batch for several at once: the oldest entry whose subject is free comes first. So no subject falls far behind
+    the others, to be left to go on alone at the end, and the position up to which all is done moves on.
+    """
+
+    def __init__(self, batch: Sequence[Decoded]) -> None:
+        self._waiting: dict[_Subject, deque[Decoded]] = {}
+        for decoded in batch:
+            self._waiting.setdefault(_subject(decoded), deque()).append(decoded)
+        self._free = [(entries[0].entry.position, subject) for subject, entries in self._waiting.items()]
+        self._open = deque(decoded.entry.position for decoded in batch)
+        self._done: set[int] = set()
+        self.done_to = self._open[0] - 1
+        """All up to this position is done."""
+        self.subjects = len(self._waiting)
+
+    def take(self) -> Decoded | None:
+        """Its subject is free again once it is done. None: no subject that has entries is free."""
+        return self._waiting[heappop(self._free)[1]].popleft() if self._free else None
+
+    def done(self, decoded: Decoded) -> None:
+        subject = _subject(decoded)
+        if following := self._waiting[subject]:
+            heappush(self._free, (following[0].entry.position, subject))
+        self._done.add(decoded.entry.position)
+        while self._open and self._open[0] in self._done:
+            self.done_to = self._open.popleft()
+            self._done.remove(self.done_to)
+
+
+def _subject(decoded: Decoded) -> _Subject:
+    return decoded.entry.tenant, decoded.entry.subject

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from uuid import UUID
 
+import asyncpg
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from infra.local.databases import Database
 from libs.events.deciding import Command
-from libs.events.entries import Entry, new_id
+from libs.events.entries import Entry, derived_id, new_id
 from libs.events.reactions import Reaction
-from libs.events.reactor import SUBJECTS_AT_ONCE_MAX
+from libs.events.reactor import CHECKPOINT_EVERY, SUBJECTS_AT_ONCE_MAX
 from libs.events.tests.errands import SERVICE, ErrandPassedOn, FinishErrand, GiveErrand
 from libs.events.views import Look
 from libs.service.logging import JsonLines
-from tests.integration.errands_service import errands, passed_on
+from tests.integration.errands_service import DEADLINE_S, errands, passed_on
 
 pytestmark = pytest.mark.platform
-LONG = 600
+MANY = 640
 
 
 async def test_a_new_reaction_misses_nothing_while_the_process_before_goes_on_without_it(database: Database) -> None:
@@ -100,24 +102,62 @@ async def test_a_reaction_with_a_bug_is_parked_and_its_stack_is_logged(
     assert [(record.levelname, record.exc_info is not None) for record in told] == [("ERROR", True)]
 
 
-async def test_who_is_far_behind_takes_many_entries_at_once_and_begins_with_the_longest_chain(
+class Noting:
+    """A reaction to errands passed on, which gives one more errand each, and raises at some subject's once."""
+
+    def __init__(self, fails_at: UUID | None = None) -> None:
+        self.reacted, self._fails_at = list[Entry](), fails_at
+        self.service = replace(SERVICE, reactions=(Reaction("note", (ErrandPassedOn,), self.note),))
+
+    def note(self, fact: ErrandPassedOn, entry: Entry, look: Look) -> list[Command]:
+        if entry.subject == self._fails_at:
+            self._fails_at = None
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        self.reacted.append(entry)
+        return [GiveErrand(errand=derived_id(entry.id, "more"), to="cy")]
+
+
+async def test_who_is_far_behind_takes_many_entries_at_once_and_of_each_subject_the_oldest_first(
     database: Database,
 ) -> None:
-    reacted = list[UUID]()
-
-    def note(fact: ErrandPassedOn, entry: Entry, look: Look) -> list[Command]:
-        reacted.append(entry.subject)
-        return []
-
-    async with errands(database, replace(SERVICE, reactions=(Reaction("note", (ErrandPassedOn,), note),))) as service:
+    noting = Noting()
+    async with errands(database, noting.service) as service:
         await service.reactor.register()
         short, long = [new_id() for _ in range(2 * SUBJECTS_AT_ONCE_MAX)], new_id()
         for errand in short:
+            await passed_on(service, long, MANY // len(short))
             await passed_on(service, errand, 1)
-        await passed_on(service, long, LONG)
+        noted = await service.journal.read(0, 2 * MANY)
         while await service.projector.step():
             pass
-        assert await service.reactor.step()
-        assert await service.reactor.position() == await service.journal.position()
-        assert reacted[0] == long, "left for the end it goes on alone, one entry after the other"
-        assert sorted(reacted) == sorted([*short, *[long] * LONG])
+        async with asyncio.timeout(DEADLINE_S):
+            assert await service.reactor.step()
+        assert await service.reactor.position() == noted[-1].position
+        assert sorted(entry.position for entry in noting.reacted) == [entry.position for entry in noted]
+        of_long = [entry.position for entry in noting.reacted if entry.subject == long]
+        assert of_long == sorted(of_long)
+        assert noting.reacted[-1].subject == long, "others went on beside it"
+
+
+async def test_an_outage_within_a_batch_costs_what_came_after_the_last_checkpoint_and_no_more(
+    database: Database,
+) -> None:
+    noting = Noting(fails_at=(last := new_id()))
+    async with errands(database, noting.service) as service:
+        await service.reactor.register()
+        for _ in range(MANY):
+            await passed_on(service, new_id(), 1)
+        await passed_on(service, last, 1)
+        while await service.projector.step():
+            pass
+        with pytest.raises(ExceptionGroup):
+            await service.reactor.step()
+        assert await service.reactor.position() >= MANY - CHECKPOINT_EVERY - SUBJECTS_AT_ONCE_MAX
+        await service.settle()
+        assert {entry.subject for entry in noting.reacted} >= {last}
+        twice = len(noting.reacted) - len({entry.id for entry in noting.reacted})
+        assert twice <= CHECKPOINT_EVERY + SUBJECTS_AT_ONCE_MAX
+        given = [
+            entry for entry in await service.journal.read(MANY + 1, 2 * MANY) if entry.type == "errands.ErrandGiven"
+        ]
+        assert len(given) == MANY + 1
