@@ -110,23 +110,27 @@ async def lags(machinery: Machinery) -> dict[str, float]:
     timer that is due waits already, be it for its sources, and the oldest delivery. In number: deliveries that wait
     for another attempt (`send_retrying`), and those that wait for a person (`send_unknown`).
 
-    Asked all at once: a process that is catching up keeps its connections busy, and one after another they would each
-    wait for one.
+    Three questions at a time: a process that is catching up keeps its connections busy, so that one after another each
+    would wait for one, and all at once would take most of them away.
     """
-    behind, sending, due, parked = await asyncio.gather(
-        _behind(machinery), _sending(machinery), machinery.timekeeper.next_due(), _parked(machinery)
-    )
-    return {**behind, "timer_overdue": _overdue_s(machinery, due), **sending, "parked": parked}
+    behind, sending, waiting = await asyncio.gather(_behind(machinery), _sending(machinery), _waiting(machinery))
+    return {**behind, **waiting, **sending}
 
 
 async def _behind(machinery: Machinery) -> dict[str, float]:
-    (published, _), (position, sequence), folded, reacted = await asyncio.gather(
-        _published(machinery), _end(machinery), machinery.projector.position(), machinery.reactor.position()
-    )
+    published, _ = await _published(machinery)
+    position, sequence = await _end(machinery)
     return {
         "publish": max(sequence - published, 0),
-        "fold": max(position - folded, 0),
-        "react": max(position - reacted, 0),
+        "fold": max(position - await machinery.projector.position(), 0),
+        "react": max(position - await machinery.reactor.position(), 0),
+    }
+
+
+async def _waiting(machinery: Machinery) -> dict[str, float]:
+    return {
+        "timer_overdue": _overdue_s(machinery, await machinery.timekeeper.next_due()),
+        "parked": await _parked(machinery),
     }
 
 
@@ -134,11 +138,10 @@ async def _sending(machinery: Machinery) -> dict[str, float]:
     courier = machinery.courier
     if courier is None:
         return {"send_overdue": 0, "send_retrying": 0, "send_unknown": 0}
-    oldest, retrying, unknown = await asyncio.gather(courier.oldest_due(), courier.retrying(), courier.unknown())
     return {
-        "send_overdue": _overdue_s(machinery, oldest),
-        "send_retrying": retrying,
-        "send_unknown": unknown,
+        "send_overdue": _overdue_s(machinery, await courier.oldest_due()),
+        "send_retrying": await courier.retrying(),
+        "send_unknown": await courier.unknown(),
     }
 
 
