@@ -175,6 +175,15 @@ def test_a_document_shows_what_is_printed(shown: str, printed: str, same: bool) 
     assert as_shown(shown, printed) is same
 
 
+def test_no_command_is_shown_without_being_run() -> None:
+    """An indented block, or a fence of another kind of shell, would be passed over."""
+    for path in DOCUMENTS:
+        text = path.read_text()
+        assert not re.findall(r"^```(?:bash|shell|console)", text, re.M), path.name
+        outside = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+        assert not re.findall(r"^(?: {4}|\t).+", outside, re.M), path.name
+
+
 def test_every_link_leads_somewhere() -> None:
     for path in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
