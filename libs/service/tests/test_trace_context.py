@@ -1,4 +1,8 @@
-"""W3C Trace Context at the HTTP doors: a request's trace is continued or begun anew, and never fails the request."""
+"""W3C Trace Context at the HTTP doors: a request's trace is continued or begun anew, and never fails the request.
+
+A tracestate is read after Level 1, the recommendation, as OpenTelemetry for Python does. It ends with the request's
+span: no entry, record or call of ours carries it on, so what only Level 2, a candidate, allows gets no own reader.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ from libs.service.metrics import Metrics
 from libs.service.tests.conftest import Ledger, router_of
 
 MEMBERS_MAX = 32
+LETTERS_AND_DIGITS = "abcdefghijklmnopqrstuvwxyz0123456789"
+VALUE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in ",=")
 WHOLE = ",".join(f"k{number}={number}" for number in range(MEMBERS_MAX))
 KEPT = {
     "one": (["foo=1"], "foo=1"),
@@ -29,19 +35,26 @@ KEPT = {
     "blanks between": (["foo=1 \t , \t bar=2"], "foo=1,bar=2"),
     "empty members": (["foo=1,,bar=2,"], "foo=1,bar=2"),
     "a vendor of a tenant": (["t0/a@v*_-=x !/<>~"], "t0/a@v*_-=x !/<>~"),
+    "a tenant that begins with a digit": (["1t@v=1"], "1t@v=1"),
+    "all that a key may have": ([f"{LETTERS_AND_DIGITS}_-*/=1"], f"{LETTERS_AND_DIGITS}_-*/=1"),
+    "all that a value may have": ([f"foo={VALUE}"], f"foo={VALUE}"),
     "as many as there may be": ([WHOLE], WHOLE),
     "the 512 characters that everybody must carry": (
         ["k=" + "x" * 253 + ",l=" + "y" * 254],
         "k=" + "x" * 253 + ",l=" + "y" * 254,
     ),
     "a key of 256 characters": (["z" * 256 + "=1"], "z" * 256 + "=1"),
+    "a value of 256 characters": (["foo=" + "x" * 256], "foo=" + "x" * 256),
 }
 DROPPED = {
     "no key": ["=1"],
     "no value": ["foo"],
+    "an empty value": ["foo="],
+    "a vendor of no tenant": ["@vendor=1"],
     "an upper case key": ["FOO=1"],
     "a key with a dot": ["foo.bar=1"],
     "a key of 257 characters": ["z" * 257 + "=1"],
+    "a value of 257 characters": ["foo=" + "x" * 257],
     "a value with an equals sign": ["foo=bar=baz"],
     "a value with a tab": ["foo=a\tb"],
     "a key twice": ["foo=1,foo=1"],
@@ -50,6 +63,15 @@ DROPPED = {
     "too many characters": [",".join(f"k{number}={'x' * 256}" for number in range(MEMBERS_MAX))],
     "one bad member among good ones": ["foo=1,BAR=2"],
 }
+OF_LEVEL_2 = {
+    "an at sign at the end": "special@",
+    "two at signs in a row": "special@@vendor",
+    "two at signs": "special@vendor@tenant",
+    "a digit in front": "1special",
+    "a vendor of 15 characters": "tenant@" + "v" * 15,
+    "all that a key may have": f"{LETTERS_AND_DIGITS}_-*/@",
+}
+"""Keys that Level 1 does not know, where an at sign comes once, between a tenant and its vendor."""
 
 
 class Door:
@@ -153,5 +175,12 @@ async def test_a_tracestate_goes_with_the_trace(door: Door, headers: list[str], 
 @pytest.mark.parametrize("headers", DROPPED.values(), ids=DROPPED)
 async def test_a_broken_tracestate_is_dropped_whole_and_the_trace_goes_on(door: Door, headers: list[str]) -> None:
     span = await door.ask(("traceparent", PARENT), *(("tracestate", header) for header in headers))
+    assert _is_continued(span)
+    assert _state(span) == ""
+
+
+@pytest.mark.parametrize("key", OF_LEVEL_2.values(), ids=OF_LEVEL_2)
+async def test_a_key_that_only_level_2_allows_drops_the_tracestate_and_the_trace_goes_on(door: Door, key: str) -> None:
+    span = await door.ask(("traceparent", PARENT), ("tracestate", f"foo=1,{key}=1"))
     assert _is_continued(span)
     assert _state(span) == ""
