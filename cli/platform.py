@@ -50,7 +50,10 @@ def up(
     traces: Traces = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start Kafka, PostgreSQL and every service, and keep them running. 启动整个平台。"""
+    """Start Kafka, PostgreSQL and every service, and keep them running. 启动整个平台。
+
+    What was stopped by hand stays so, until `baton start`.
+    """
     _check_clock(clock)
     wishes, progress, began = (
         Wishes(clock=clock, services=_chosen(services), traces=traces),
@@ -59,7 +62,7 @@ def up(
     )
     brought = upkeep.bring_up(state_dir(), wishes, progress, port_base=port_base)
     progress.say("already up" if brought.was_up else f"up after {time.monotonic() - began:.1f} s")
-    _show(standing(brought.platform), as_json)
+    _show_or_fail(standing(brought.platform), as_json)
 
 
 def down() -> None:
@@ -69,10 +72,7 @@ def down() -> None:
 
 def status(as_json: AsJson = False) -> None:
     """What runs where, and whether it is ready; exit 1 when something is not. 各部分的地址与状态。"""
-    found = standing(known_platform())
-    _show(found, as_json)
-    if not found.ready:
-        raise typer.Exit(1)
+    _show_or_fail(standing(known_platform()), as_json)
 
 
 def logs(
@@ -94,24 +94,28 @@ def logs(
 
 def reset() -> None:
     """Forget all recorded facts, logs and traces, while down; ports and keys stay. 清空数据（须先停止）。"""
-    platform = Platform.at(state_dir())
+    platform = known_platform()
     if not platform.running():
         supervisor.dismiss(platform.state)
     platform.reset()
+    print(f"everything that was recorded with state {platform.state} is forgotten; ports and keys stay")
 
 
-def start(part: Annotated[str, typer.Argument(help="a service, kafka or postgres")]) -> None:
+def start(part: Annotated[str, typer.Argument(help="a service, kafka, postgres or zipkin")]) -> None:
     """Start one part that was stopped. 启动某一部分。"""
-    found = _part(part)
+    platform = Platform.at(state_dir())
+    found = _part(platform, part)
     was = found.running
+    if part in platform.services:
+        upkeep.require_parts(platform, part, "postgres", "kafka")
     found.start()
     found.wait_ready()
     print(f"{part} {'was running' if was else 'is started'}, and is ready: process {found.pid}")
 
 
-def stop(part: Annotated[str, typer.Argument(help="a service, kafka or postgres")]) -> None:
+def stop(part: Annotated[str, typer.Argument(help="a service, kafka, postgres or zipkin")]) -> None:
     """Stop one part; it stays stopped until it is started. 停止某一部分。"""
-    found = _part(part)
+    found = _part(Platform.at(state_dir()), part)
     was = found.running
     gently = found.stop()
     if was is None:
@@ -158,8 +162,8 @@ def restart(
         print(f"{done.service}: process {done.former} {how}, process {done.successor} answers")
 
 
-def _part(name: str) -> Part:
-    parts = Platform.at(state_dir()).parts
+def _part(platform: Platform, name: str) -> Part:
+    parts = platform.parts
     if name not in parts:
         raise PlatformError(f"there is no part {name!r}: choose one of {', '.join(parts)}")
     return parts[name]
@@ -204,6 +208,12 @@ def _tail(path: Path, lines: int, follow: bool) -> None:
                 return _tail(path, LOG_LINES, follow)  # set aside and begun anew
             else:
                 time.sleep(FOLLOW_SECONDS)
+
+
+def _show_or_fail(found: Standing, as_json: bool) -> None:
+    _show(found, as_json)
+    if not found.ready:
+        raise typer.Exit(1)
 
 
 def _show(found: Standing, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from cli.parked import PartName
 from cli.platform import AsJson, require_service, running_platform
 from cli.rebuild import declared
-from infra.local import Platform, PlatformError
+from infra.local import Platform, PlatformError, upkeep
 from libs.events.errors import Unavailable
 from libs.events.journal import Journal
 from libs.events.publisher import Publisher
@@ -29,6 +29,7 @@ def publish(
     """Send a service's facts to its topic again; who heard them already hears nothing new. 重新发布服务的事件。"""
     platform = running_platform()
     require_service(service, platform.databases)
+    upkeep.require_parts(platform, "publishing", "postgres", "kafka")
     try:
         asyncio.run(_send_again(platform, service, sequence))
     except Unavailable as away:

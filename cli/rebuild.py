@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from cli.platform import AsJson, require_service, running_platform
-from infra.local import Platform, PlatformError
+from infra.local import Platform, PlatformError, upkeep
 from infra.local.progress import Advance
 from libs.events import rebuilding
 from libs.events.journal import Journal
@@ -37,6 +37,7 @@ def rebuild(
 ) -> None:
     """Fold every view anew from its journal, beside the live one. 由事件记录重建全部视图，与现有视图比对。"""
     platform = running_platform()
+    upkeep.require_parts(platform, "rebuilding", "postgres")
     if service is not None:
         require_service(service, platform.services)
     names = list(platform.services) if service is None else [service]

@@ -137,6 +137,47 @@ def test_a_verb_that_only_reads_makes_nothing_where_there_is_no_platform_and_say
     assert not (tmp_path / "x").exists()
 
 
+def test_a_service_that_the_platform_was_started_without_is_named_with_those_there_are() -> None:
+    with httpx.Client() as client, pytest.raises(PlatformError, match=r"asks audit, .* started with tasks, sla"):
+        Visitor(client, {"tasks": "http://tasks", "sla": "http://sla"}, "").get("audit", "/v1/cases")
+
+
+def test_a_token_is_somebodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATON_STATE", str(tmp_path))
+    for nobody in ("", " ", "a/b"):
+        refused = CliRunner().invoke(app, ["token", "--role", "ops", "--person", nobody])
+        assert (refused.exit_code, "person=" in refused.output) == (2, True)
+        with httpx.Client() as client, pytest.raises(PlatformError, match="person="):
+            Doors(Platform.at(tmp_path), client).as_("ops", nobody)
+
+
+def test_a_state_that_cannot_be_made_is_named_with_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BATON_STATE", str(tmp_path / "file" / "state"))
+    refused = CliRunner().invoke(app, ["up"])
+    assert isinstance(refused.exception, PlatformError)
+    assert "BATON_STATE" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("verb", "needs"),
+    [(("start", "tasks"), "postgres"), (("publish", "tasks", "--from", "1"), "kafka"), (("rebuild",), "postgres")],
+)
+def test_what_would_wait_in_vain_for_a_part_that_was_stopped_is_refused_with_its_name(
+    verb: tuple[str, ...], needs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATON_STATE", str(tmp_path))
+    monkeypatch.setattr(Platform, "running", lambda self: {"tasks": self.services["tasks"]})
+    monkeypatch.setattr(Service, "start", lambda self: pytest.fail("it was started"))
+    (tmp_path / "ports.json").write_text('{"base": 17400}')
+    for name in {"postgres", "kafka"} - {needs}:
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / f"{name}.json").write_text("{}")
+    refused = CliRunner().invoke(app, list(verb))
+    assert isinstance(refused.exception, PlatformError)
+    assert f"needs {needs}, which does not run: `baton start {needs}` first" in str(refused.exception)
+
+
 def test_what_lies_in_the_state_is_for_its_user_alone(tmp_path: Path) -> None:
     (tmp_path / "ports.json").write_text('{"base": 17400}')
     Platform.at(tmp_path)._lay_out()

@@ -68,21 +68,30 @@ class Visitor:
         self, method: str, service: str, path: str, headers: Mapping[str, str] | None = None, **more: Any
     ) -> httpx.Response:
         """The answer as it comes; 503 is tried again when that is safe."""
+        url = self._url(service)
         safe = method == "GET" or "Idempotency-Key" in (headers or {})
         sent = {**self._headers, **(headers or {})}
         for attempt in range(1, TRIES_MAX + 1):
             try:
-                answer = self._client.request(method, self._urls[service] + path, headers=sent, **more)
+                answer = self._client.request(method, url + path, headers=sent, **more)
             except httpx.TransportError as error:
                 if attempt == TRIES_MAX or not safe:
                     raise PlatformError(
-                        f"{service} does not answer at {self._urls[service]} ({type(error).__name__}: {error}); "
-                        "`baton status` says what runs, `baton up` starts it"
+                        f"{service} does not answer at {url} ({type(error).__name__}: {error}); "
+                        f"`baton status` says what runs, `baton start {service}` starts what was stopped"
                     ) from error
                 continue
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or attempt == TRIES_MAX or not safe:
                 return answer
         raise AssertionError("the last attempt returned or raised")
+
+    def _url(self, service: str) -> str:
+        if service not in self._urls:
+            there = ", ".join(self._urls) or "no service"
+            raise PlatformError(
+                f"this asks {service}, and the platform was started with {there}: `baton down`, `baton up`"
+            )
+        return self._urls[service]
 
 
 class Doors:
@@ -97,7 +106,10 @@ class Doors:
     def as_(self, role: str, person: str) -> Visitor:
         """This person, with this role alone."""
         if (role, person) not in self._visitors:
-            bearer = token(self._keys, person=person, roles=(role,), tenant=self._tenant)
+            try:
+                bearer = token(self._keys, person=person, roles=(role,), tenant=self._tenant)
+            except ValueError as wrong:
+                raise PlatformError(str(wrong)) from wrong
             self._visitors[role, person] = Visitor(self._client, self.urls, bearer)
         return self._visitors[role, person]
 

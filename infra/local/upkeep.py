@@ -73,6 +73,7 @@ def restart(state: Path, services: Sequence[str], progress: Progress) -> Iterato
         chosen = services or [name for name, service in platform.services.items() if service.wanted]
         if not chosen:
             raise NotUp("no service runs: `baton up` first")
+        require_parts(platform, "a new process", "postgres", "kafka")
         for name in chosen:
             with progress.step(f"{name}: a new process takes over"):
                 done = platform.services[name].hand_over()
@@ -80,10 +81,20 @@ def restart(state: Path, services: Sequence[str], progress: Progress) -> Iterato
             yield done
 
 
+def require_parts(platform: Platform, what: str, *names: str) -> None:
+    """Raises NotUp where one of these was stopped by hand: `what` would wait for it in vain."""
+    for name in names:
+        if not platform.parts[name].wanted:
+            raise NotUp(f"{what} needs {name}, which does not run: `baton start {name}` first")
+
+
 @contextmanager
 def _only_one(state: Path) -> Iterator[None]:
     """Two who bring the same platform up or down at once would end each other's parts."""
-    state.mkdir(parents=True, exist_ok=True)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        raise PlatformError(f"{state} cannot be made ({wrong.strerror}): name another folder in BATON_STATE") from wrong
     with (state / "upkeep.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,6 +106,6 @@ def _only_one(state: Path) -> Iterator[None]:
 def _refuse_other_wishes(known: Platform, wishes: Wishes, port_base: int | None) -> None:
     if port_base not in (None, known.ports.base) or wishes not in (Wishes(), known.wishes):
         raise AlreadyUp(
-            f"already up from port {known.ports.base} on, with clock {known.wishes.clock} and"
+            f"already up from port {known.ports.base} on, started with clock {known.wishes.clock} and"
             f" {', '.join(known.services) or 'no services'}: `baton down` first"
         )

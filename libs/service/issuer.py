@@ -37,6 +37,8 @@ def token(keys: Path, *, person: str, roles: Iterable[str], tenant: str = "main"
     unknown = [role for role in wanted if role not in ROLES]
     if unknown:
         raise ValueError(f"role={unknown[0]}: there is no such role; use {', '.join(sorted(ROLES))}")
+    if not person.strip():
+        raise ValueError(f"person={person!r}: a token is somebody's; name a staff code such as prod-1")
     if "/" in person:
         raise ValueError(f"person={person}: a person's code has no '/', which names what services do by themselves")
     if not is_tenant(tenant):

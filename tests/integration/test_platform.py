@@ -139,6 +139,7 @@ def test_one_verb_brings_the_platform_up_and_another_ends_all_of_it() -> None:
 
         assert "stays stopped until `baton start postgres`" in baton("stop", "postgres")
         assert "postgres was not running" in baton("stop", "postgres")
+        assert "postgres: stopped by hand; `baton start postgres`" in baton(*asked, fails=True)
         assert "postgres is started, and is ready: process" in baton("start", "postgres")
         assert "postgres was running, and is ready: process" in baton("start", "postgres")
 
@@ -148,7 +149,7 @@ def test_one_verb_brings_the_platform_up_and_another_ends_all_of_it() -> None:
         assert "stopping kafka, postgres" in baton("down")
         assert not any(_lives(pid) for pid in pids)
         assert baton("down") == "nothing was running\n"
-        baton("reset")
+        assert "is forgotten" in baton("reset")
         assert not (state / "kafka").exists()
 
 
