@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from demo import rulebook
 from infra.local import Platform
@@ -105,6 +107,20 @@ class Standing:
         evidence.came = self.abroad.came()
         return check(evidence)
 
+    async def expect_flawless(self, seed: int) -> None:
+        """Everything, and every row of every view, present and past, is what its journal says."""
+        verdict = await self.settle()
+        print(f"  {verdict}")
+        assert not verdict.violations, f"seed {seed}: {verdict}"
+        await self.rebuild("--check")
+
+    async def rebuild(self, *how: str) -> list[dict[str, Any]]:
+        """Every view folded anew, and put in the live one's place unless `--check`; each equals what it replaces."""
+        rebuilt: list[dict[str, Any]] = json.loads(await self.baton("rebuild", "--json", *how))
+        assert rebuilt
+        assert not [view for view in rebuilt if view["differing"]]
+        return rebuilt
+
     async def baton(self, *words: str) -> str:
         """What `baton` prints."""
         process = await asyncio.create_subprocess_exec(
@@ -112,9 +128,10 @@ class Standing:
             cwd=PROJECT,
             env={**os.environ, "BATON_STATE": str(self.platform.state)},
             stdout=PIPE,
+            stderr=PIPE,
         )
-        said, _ = await process.communicate()
-        assert process.returncode == 0, said.decode()
+        said, complaint = await process.communicate()
+        assert process.returncode == 0, complaint.decode()
         return said.decode()
 
     def _rest_at_an_instant(self, after: datetime) -> datetime:

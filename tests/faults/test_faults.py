@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import statistics
-from typing import Any
 
 import pytest
 
-from tests.faults.checker import Verdict
 from tests.faults.kills import ENOUGH, KILLS, KILLS_MIN, LACKING, POSSIBLE, harm
 from tests.faults.load import STALL_SECONDS_MIN, Clients, loaded
 from tests.faults.standing import Standing, new_seed
@@ -43,8 +40,7 @@ async def test_what_was_acknowledged_outlives_faults_of_every_kind(standing: Sta
         assert {done.kind for done in harms} == set(POSSIBLE)
         assert kills >= KILLS_MIN
         assert acks >= ACKS_MIN, "before the last fault was over"
-    _expect_flawless(await standing.settle(), seed)
-    assert await _rebuild(standing, "--check")
+    await standing.expect_flawless(seed)
 
 
 async def test_views_rebuilt_under_load_are_the_live_ones_and_nothing_is_done_again(standing: Standing) -> None:
@@ -54,27 +50,12 @@ async def test_views_rebuilt_under_load_are_the_live_ones_and_nothing_is_done_ag
     async with standing.clients() as clients, loaded(clients, f"rebuilds-{seed}", PER_SECOND_WHILE_REBUILT):
         for number in range(REBUILDS):
             before = clients.acks
-            rebuilt = await _rebuild(standing)
+            rebuilt = await standing.rebuild()
             assert clients.acks > before, "nobody was answered while it was rebuilt"
             rows = sum(view["rows"] for view in rebuilt)
             print(f"  rebuild {number + 1}: {len(rebuilt)} views, {rows} rows, {clients.acks - before} acks meanwhile")
     _report(seed, clients, f"{REBUILDS} rebuilds")
-    _expect_flawless(await standing.settle(), seed)
-    assert await _rebuild(standing, "--check")
-
-
-async def _rebuild(standing: Standing, *how: str) -> list[dict[str, Any]]:
-    """Every view folded anew, and put in the live one's place unless `--check`; each equals what it replaces."""
-    said = await standing.baton("rebuild", "--json", *how)
-    rebuilt: list[dict[str, Any]] = json.loads(said)
-    assert rebuilt
-    assert not [view for view in rebuilt if view["differing"]]
-    return rebuilt
-
-
-def _expect_flawless(verdict: Verdict, seed: int) -> None:
-    print(f"  {verdict}")
-    assert not verdict.violations, f"seed {seed}: {verdict}"
+    await standing.expect_flawless(seed)
 
 
 def _report(seed: int, clients: Clients, what: str) -> None:

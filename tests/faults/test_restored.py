@@ -57,9 +57,7 @@ async def test_a_service_restored_from_a_backup_takes_nothing_and_goes_on_from_a
     await standing.run_on()
     async with standing.clients() as clients, loaded(clients, f"after-{seed}"):
         await clients.wait_acks(ACKS)
-    verdict = await standing.settle()
-    print(f"  {verdict}")
-    assert not verdict.violations, f"seed {seed}: {verdict}"
+    await standing.expect_flawless(seed)
 
 
 async def test_a_service_restored_without_a_later_state_is_completed_from_the_topics(standing: Standing) -> None:
@@ -85,9 +83,7 @@ async def test_a_service_restored_without_a_later_state_is_completed_from_the_to
     await asyncio.to_thread(platform.services[RESTORED].wait_ready)
     async with standing.clients() as clients, loaded(clients, f"recovered-{seed}"):
         await clients.wait_acks(ACKS)
-    verdict = await standing.settle()
-    print(f"  {verdict}")
-    assert not verdict.violations, f"seed {seed}: {verdict}"
+    await standing.expect_flawless(seed)
 
 
 async def test_a_topic_deleted_and_made_anew_is_noticed_and_published_again(standing: Standing) -> None:
@@ -105,9 +101,7 @@ async def test_a_topic_deleted_and_made_anew_is_noticed_and_published_again(stan
     await standing.baton("publish", RESTORED, "--from", "1")
     await _seen(platform, lambda found: not found["attention"])
     await asyncio.to_thread(platform.services["sla"].start)
-    verdict = await standing.settle()
-    print(f"  {verdict}")
-    assert not verdict.violations, f"seed {seed}: {verdict}"
+    await standing.expect_flawless(seed)
 
 
 async def _open(clients: Clients, key: str) -> None:
