@@ -21,29 +21,48 @@ EXAMPLES_MAX = 5
 
 @dataclass(frozen=True)
 class Shown:
-    """A view with one row per fact of this type, about the fact's subject. `fields`: columns that are fields of it.
+    """A view with one row per subject of a fact of this type, and per `key`, fields that tell rows of a subject apart.
 
-    `last`: columns that take a field of the last later fact of another type about the same subject, if there is one.
+    `fields`: columns that are fields of the last such fact, or its subject, which is called `case_id`. `last`: columns
+    that take a field of the last later fact of another type, if there is one.
     """
 
     type: str
     fields: tuple[str, ...]
     last: tuple[tuple[str, str, str], ...] = ()
+    key: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return ("case_id", *self.fields, *(column for column, _, _ in self.last))
+        return tuple(dict.fromkeys((*self.fields, *(column for column, _, _ in self.last))))
 
 
 HOLDER = ("holder", "tasks.HandoffAccepted", "receiver")
-ASKED = ("source", "reference", "template", "title")
+ASKED = ("case_id", "source", "reference", "template", "title")
+PEOPLE = Shown(
+    "directory.PersonJoined",
+    ("person", "name", "department", "role", "reports_to"),
+    (("reports_to", "directory.ReportingLineCorrected", "reports_to"),),
+    key=("person",),
+)
 SHOWN_VIEWS = {
-    ("tasks", "cases"): Shown("tasks.CaseOpened", (*ASKED, "template_version", "priority"), (HOLDER,)),
-    ("tasks", "handoffs"): Shown("tasks.HandoffOffered", ("number", "sender", "receiver", "note")),
+    ("tasks", "cases"): Shown("tasks.CaseOpened", (*ASKED, "template_version", "priority", "holder"), (HOLDER,)),
+    ("tasks", "handoffs"): Shown(
+        "tasks.HandoffOffered", ("case_id", "number", "sender", "receiver", "note"), key=("number",)
+    ),
     ("gateway", "requests"): Shown("gateway.RequestReceived", (*ASKED, "category", "priority")),
-    ("sla", "clocks"): Shown("sla.ClockStarted", ("clock", "step", "policy", "policy_version", "template")),
-    ("notify", "messages"): Shown("notify.MessagePosted", ("message", "to", "template", "because", "cause")),
-    ("audit", "cases"): Shown("tasks.CaseOpened", (*ASKED, "category"), (HOLDER,)),
+    ("sla", "clocks"): Shown(
+        "sla.ClockStarted", ("case_id", "clock", "step", "policy", "policy_version", "template"), key=("clock",)
+    ),
+    ("sla", "ladders"): Shown("sla.LadderPublished", ("ladder", "version", "starts"), key=("version",)),
+    ("notify", "messages"): Shown(
+        "notify.MessagePosted", ("case_id", "message", "to", "template", "because", "cause"), key=("message",)
+    ),
+    ("notify", "texts"): Shown("notify.TextPublished", ("template", "version", "en", "zh"), key=("version",)),
+    ("goals", "goals"): Shown("goals.GoalSet", ("goal", "name_en", "name_zh", "bonus_rule")),
+    ("directory", "people"): PEOPLE,
+    ("sla", "people"): PEOPLE,
+    ("audit", "cases"): Shown("tasks.CaseOpened", (*ASKED, "category", "holder"), (HOLDER,)),
 }
 
 
@@ -247,19 +266,19 @@ def _views(evidence: Evidence, verdict: Verdict) -> None:
 
 def shown(evidence: Evidence, view: Shown) -> list[tuple[str, ...]]:
     """The rows that a view must have by what was decided, each value as text."""
-    decided = _decided(evidence, view.type.partition(".")[0])
-    last: dict[tuple[str, UUID], Any] = {}
-    for column, type_, field_ in view.last:
-        for row in decided:
-            if row.type in (view.type, type_):
-                last[column, row.subject] = json.loads(row.data).get(column if row.type == view.type else field_)
-    rows = []
-    for row in decided:
+    later = {type_: (column, field_) for column, type_, field_ in view.last}
+    rows: dict[Hashable, dict[str, Any]] = {}
+    for row in _decided(evidence, view.type.partition(".")[0]):
+        if row.type != view.type and row.type not in later:
+            continue
+        said = {**json.loads(row.data), "case_id": row.subject}
+        about = (row.subject, *(said[name] for name in view.key))
         if row.type == view.type:
-            said = json.loads(row.data)
-            values = [said.get(name) for name in view.fields] + [last[name, row.subject] for name, _, _ in view.last]
-            rows.append((str(row.subject), *("" if value is None else str(value) for value in values)))
-    return rows
+            rows[about] = {name: said.get(name) for name in view.columns}
+        elif about in rows:
+            column, field_ = later[row.type]
+            rows[about][column] = said[field_]
+    return [tuple("" if value is None else str(value) for value in found.values()) for found in rows.values()]
 
 
 def _by(key: Callable[[Row], Any], rows: Iterable[Row]) -> dict[Any, list[Row]]:

@@ -1,9 +1,9 @@
 """Load: people work on cases at the public doors, and every answer that they get is written down.
 
 Cold streams: cases, each played from its opening to its end, some raced by two people at once, some left unanswered so
-that limits are broken. Hot streams: words of messages that everybody publishes. An unknown outcome (a cut connection, a
-5xx) is asked again with the same key until the answer is known. One line of JSON per answer:
-`accepted` (a 2xx, maybe again for the same key), `refused` (a 4xx: nothing may have come of it).
+that limits are broken. Hot streams: what operations publishes, over and over, to the services that cases do not ask.
+An unknown outcome (a cut connection, a 5xx) is asked again with the same key until the answer is known. One line of
+JSON per answer: `accepted` (a 2xx, maybe again for the same key), `refused` (a 4xx: nothing may have come of it).
 """
 
 from __future__ import annotations
@@ -38,8 +38,15 @@ ACKS_SECONDS_MAX = 240.0
 AGAIN_SECONDS = 0.2
 STALL_SECONDS_MIN = 1.0
 """Without an acknowledged command for so long, the load has stalled."""
-HOT_STREAMS = ("task-assigned", "solution-given", "case-closed")
+HOT = 0.4
+"""Of what is begun: a case takes several commands, so that one of ten goes to a hot stream."""
+HOT_TEXTS = ("task-assigned", "solution-given", "case-closed")
 """Templates of messages; the words of any other are refused."""
+MOVED, SUPERIORS = "sales-1", ("ceo", "cfo", "vp-ops", "svc-lead", "prod-dir", "purch-dir", "pd-dir", "sales-dir")
+"""Whose superior changes: nobody's case, contact or escalation depends on it."""
+GOAL = {"goal": "load", "start": "2025-01-01T00:00:00Z", "end": "2028-01-01T00:00:00Z", "bonus_rule": "gated"}
+LADDER = {"ladder": "load", "starts": "breach"}
+"""No KPI and no limit names them."""
 REJECTIONS_MAX = 3
 CONTACTS = {"production": "prod-1", "purchasing": "purch-1", "product": "pd-1"}
 ROUTES = {"quality": "production", "material": "purchasing", "specification": "product"}
@@ -200,16 +207,24 @@ class Worker:
 
     async def run(self, enough: asyncio.Event) -> None:
         while not enough.is_set():
-            if self._random.random() < 0.15:
-                await self._publish_words()
+            if self._random.random() < HOT:
+                await self._publish()
             else:
                 await self._play_case(enough)
 
-    async def _publish_words(self) -> None:
-        """A hot stream: everybody publishes the same template's words."""
+    async def _publish(self) -> None:
+        """A hot stream: everybody publishes the same words, goal, ladder, reporting line."""
         key = self._key()
-        body = {"template": self._random.choice(HOT_STREAMS), "en": key, "zh": key}
-        answer = await self._ask(Ask("notify", "/v1/texts", OPERATOR, body, key))
+        words, superior = self._random.choice(HOT_TEXTS), self._random.choice(SUPERIORS)
+        service, path, body = self._random.choice(
+            (
+                ("notify", "/v1/texts", {"template": words, "en": key, "zh": key}),
+                ("directory", f"/v1/people/{MOVED}/reporting-line", {"reports_to": superior}),
+                ("goals", "/v1/goals", {**GOAL, "name_en": key, "name_zh": key}),
+                ("sla", "/v1/ladders", {**LADDER, "rungs": [{"name": key, "asks": "decision-board"}]}),
+            )
+        )
+        answer = await self._ask(Ask(service, path, OPERATOR, body, key))
         assert answer is not None, f"refused, so that nothing is hot: {body}"
 
     async def _play_case(self, enough: asyncio.Event) -> None:

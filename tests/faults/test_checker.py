@@ -109,6 +109,21 @@ def overlook_who_accepted(world: World) -> None:
     world.evidence.ledger = {str(row.id): row.data.decode() for row in world.evidence.journals["audit"]}
 
 
+def overlook_a_new_superior(world: World) -> None:
+    """Of one person; all people are one subject."""
+    for person in ("sales-1", "sales-dir"):
+        world.decide("ops-1", ("directory.PersonJoined", {"person": person, "reports_to": "sales-dir"}), subject=SPACE)
+    moved = {"person": "sales-1", "reports_to": "ceo"}
+    world.decide("ops-1", ("directory.ReportingLineCorrected", moved), subject=SPACE)
+    world.evidence.views["directory", "people"] = [(name, "", "", "", "sales-dir") for name in ("sales-1", "sales-dir")]
+
+
+def forget_a_version(world: World) -> None:
+    for version in (1, 2):
+        world.decide("ops-1", ("notify.TextPublished", {"template": "t", "version": version}), subject=SPACE)
+    world.evidence.views["notify", "texts"] = [("t", "2", "", "")]
+
+
 def lose_a_line_of_the_ledger(world: World) -> None:
     world.evidence.ledger.popitem()
 
@@ -231,6 +246,8 @@ PLANTS: dict[Plant, str] = {
     lose_a_row_of_a_view: "view tasks.cases lacks a row",
     show_another_holder: "view tasks.cases has a row too many",
     overlook_who_accepted: "view tasks.cases lacks a row",
+    overlook_a_new_superior: "view directory.people lacks a row",
+    forget_a_version: "view notify.texts lacks a row",
     lose_a_line_of_the_ledger: "the ledger lacks a fact",
     double_a_record: "published twice, or never decided",
     double_an_entry: "heard twice, or never said",
