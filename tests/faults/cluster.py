@@ -50,10 +50,10 @@ class Cluster:
         self.nodes = [Node(state, number, ports[number - 1], controllers) for number in range(1, NODES + 1)]
         self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
 
-    def controller(self) -> Node:
-        """The one that leads."""
-        _, leader = max(node.quorum() for node in self.nodes if node.running)
-        return self.nodes[leader - 1]
+    def controller(self) -> tuple[int, Node]:
+        """The one that leads, after the epoch since which it does."""
+        epoch, leader = max(node.quorum() for node in self.nodes if node.running)
+        return epoch, self.nodes[leader - 1]
 
     @contextmanager
     def running(self) -> Iterator[None]:

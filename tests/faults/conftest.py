@@ -12,6 +12,7 @@ import pytest
 from infra.local.platform import Wishes
 from tests.faults.abroad import Abroad
 from tests.faults.ground import Ground, Network
+from tests.faults.kills import Site, all_ready
 from tests.faults.standing import Standing
 from tests.launching import launching
 
@@ -32,7 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     with Network.own(), Abroad() as abroad, launching() as launch:
         platform = launch(Wishes(environment=abroad.environment))
-        found = Standing(platform, tmp_path_factory.mktemp("faults"), Ground(platform), abroad)
+        found = Standing(platform, tmp_path_factory.mktemp("faults"), abroad)
         asyncio.run(found.publish())
         yield found
         gc.collect()
+
+
+@pytest.fixture(scope="package")
+def site(standing: Standing) -> Site:
+    found = Site(standing.platform, Ground(standing.platform))
+    asyncio.run(all_ready(standing.platform))  # after the move of its data
+    return found

@@ -75,16 +75,16 @@ Fault = Callable[[Site, random.Random], Awaitable[tuple[str, int]]]
 
 
 async def kill_service(site: Site, chance: random.Random) -> tuple[str, int]:
-    return await _kill(site.service(chance))
+    return await kill(site.service(chance))
 
 
 async def kill_kafka(site: Site, chance: random.Random) -> tuple[str, int]:
-    return await _kill(site.platform.kafka)
+    return await kill(site.platform.kafka)
 
 
 async def kill_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
     """The postmaster; its children end by themselves."""
-    return await _kill(site.platform.postgres)
+    return await kill(site.platform.postgres)
 
 
 async def stop_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
@@ -147,7 +147,7 @@ async def jump_postgres(site: Site, chance: random.Random) -> tuple[str, int]:
     return await _jump(site, site.platform.postgres, chance)
 
 
-async def _kill(part: Part) -> tuple[str, int]:
+async def kill(part: Part) -> tuple[str, int]:
     """kill -9, and a new start as the supervisor would."""
     pid = await asyncio.to_thread(part.kill)
     if pid is None:

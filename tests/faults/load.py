@@ -39,7 +39,7 @@ AGAIN_SECONDS = 0.2
 STALL_SECONDS_MIN = 1.0
 """Without an acknowledged command for so long, the load has stalled."""
 HOT = 0.4
-"""Of what is begun: a case takes several commands, so that one of ten goes to a hot stream."""
+"""Of what is begun: a case takes several commands, so that about one of ten goes to a hot stream."""
 HOT_TEXTS = ("task-assigned", "solution-given", "case-closed")
 """Templates of messages; the words of any other are refused."""
 MOVED, SUPERIORS = "sales-1", ("ceo", "cfo", "vp-ops", "svc-lead", "prod-dir", "purch-dir", "pd-dir", "sales-dir")
@@ -79,7 +79,8 @@ class Ask:
 @dataclass
 class Clients:
     """Asks, and writes every answer to `log`. `answers_s`: how long each took, retries included; `stalls_s`: how long
-    nothing was acknowledged, where that was long.
+    nothing was acknowledged, where that was long. `seen_s`: how long what was told to one service took to be seen at
+    another.
 
     `faults`: answers that say that something is wrong inside (500), where "try again soon" (503) is meant.
     `twice`: what got no answer at the first retry either, and what was seen then.
@@ -90,6 +91,7 @@ class Clients:
     counts: Counter[str] = field(default_factory=Counter)
     answers_s: list[float] = field(default_factory=list)
     stalls_s: list[float] = field(default_factory=list)
+    seen_s: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
 
@@ -162,10 +164,11 @@ class Clients:
         """Until this row can be read; whether it was in time. What came from a clock ahead waits for hours, and whether
         something was lost is for the checker to say.
         """
-        until = time.monotonic() + ROW_SECONDS_MAX
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while time.monotonic() < began + ROW_SECONDS_MAX:
             try:
                 if (await self._send("GET", service, path, person)).is_success:
+                    self.seen_s.append(time.monotonic() - began)
                     return True
             except Lost:
                 self.counts["connection lost"] += 1

@@ -22,8 +22,7 @@ from infra.local.rest import positions, run_on, wait_rest
 from tests.faults.abroad import Abroad
 from tests.faults.checker import SHOWN_VIEWS, Verdict, check
 from tests.faults.evidence import newest_entry, read, read_log
-from tests.faults.ground import Ground
-from tests.faults.kills import Site, all_ready
+from tests.faults.kills import all_ready
 from tests.faults.load import OPERATOR, Ask, Clients
 
 PROJECT = Path(__file__).parents[2]
@@ -44,14 +43,9 @@ class Standing:
 
     platform: Platform
     folder: Path
-    ground: Ground
     abroad: Abroad
     logs: list[Path] = field(default_factory=list)
     recovered: set[str] = field(default_factory=set)
-
-    @property
-    def site(self) -> Site:
-        return Site(self.platform, self.ground)
 
     def clients(self) -> Clients:
         self.logs.append(self.folder / f"told-{len(self.logs)}.jsonl")

@@ -40,7 +40,7 @@ def sleeper(tmp_path: Path) -> Iterator[Sleeper]:
 
 async def test_a_part_that_was_killed_and_started_anew_was_harmed(sleeper: Sleeper) -> None:
     before = sleeper.pid
-    _, killed = await kills._kill(sleeper)
+    _, killed = await kills.kill(sleeper)
     assert killed == before != sleeper.pid
 
 

@@ -1,4 +1,4 @@
-"""A cluster of three brokers loses its controller, again and again; publisher and listener go on."""
+"""The three brokers under a whole platform lose their controller, again and again; all services go on."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import random
 import shutil
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from uuid import uuid4
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from infra.local.databases import Database
 from infra.local.kafka import create_topics
+from infra.local.platform import Wishes
 from infra.local.ports import random_free
+from infra.local.services import ORDER
+from tests.faults.abroad import Abroad
 from tests.faults.cluster import NODES, Cluster
-from tests.faults.standing import new_seed
-from tests.integration.speakers import Said, Speaker, World, running, told
-from tests.launching import open_folder
+from tests.faults.kills import Harm, kill
+from tests.faults.load import loaded
+from tests.faults.standing import Standing, new_seed
+from tests.launching import launching, open_folder
 
 pytestmark = [pytest.mark.platform, pytest.mark.long]
 FAULTS = max(4, int(os.environ.get("BATON_FAULTS", "25")) // 25)
-FACTS_MIN = 500
-STALL_SECONDS_MIN = 0.5
-CATCH_UP_SECONDS_MAX = 90
+ACKS_MIN = 500
 
 
 @pytest.fixture
@@ -33,72 +34,38 @@ def cluster() -> Iterator[Cluster]:
     folder, block = open_folder(), random_free()
     found = Cluster(folder, range(block.base, block.base + 2 * NODES))
     with found.running():
+        asyncio.run(create_topics(found.bootstrap, ORDER, NODES))
         yield found
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-async def world(cluster: Cluster, databases: Callable[[str], Awaitable[Database]]) -> AsyncIterator[World]:
-    async def topics(*owners: str) -> list[str]:
-        return await create_topics(cluster.bootstrap, owners, NODES)
-
-    made = World(cluster.bootstrap, databases, topics)
-    yield made
-    await made.close()
+def standing(cluster: Cluster, tmp_path: Path) -> Iterator[Standing]:
+    """On the cluster: the platform's own broker, which no service was told of, gives way to one of the three."""
+    with Abroad() as abroad, launching() as launch:
+        platform = launch(Wishes(environment={**abroad.environment, "BATON_KAFKA": cluster.bootstrap}))
+        platform.kafka.stop()
+        platform.kafka = cluster.nodes[0]
+        yield Standing(platform, tmp_path, abroad)
 
 
 async def test_nothing_is_lost_or_doubled_while_the_cluster_loses_its_controller(
-    world: World, cluster: Cluster
+    standing: Standing, cluster: Cluster
 ) -> None:
-    speaker = await world.speaker()
-    hearer = await world.hearer(speaker)
-    seed, over = new_seed(), asyncio.Event()
+    seed = new_seed()
     print(f"\nseed {seed}")
     chance = random.Random(seed)
-    subjects = [uuid4() for _ in range(20)]
-
-    async def talk(speaker: Speaker) -> None:
-        number = 0
-        while not over.is_set() or number < FACTS_MIN:
-            number += 1
-            await speaker.say(chance.choice(subjects), Said(number))
-
-    async def harm() -> None:
+    await standing.publish()
+    async with standing.clients() as clients, loaded(clients, f"cluster-{seed}"):
         for _ in range(FAULTS):
             await asyncio.sleep(chance.uniform(1.0, 3.0))  # a random point, not a synchronisation
-            node = cluster.controller()
-            began = time.monotonic()
-            pid = await asyncio.to_thread(node.kill)
-            await asyncio.to_thread(node.start)
-            await asyncio.to_thread(node.wait_ready)
-            print(f"  kill {node.name}, which led (process {pid}), ready again after {time.monotonic() - began:.1f} s")
-        over.set()
-
-    async def stalls() -> list[float]:
-        """How long nothing was published, where that was long."""
-        found, at, moved_at = [], 0, time.monotonic()
-        while not over.is_set():
-            await asyncio.sleep(0.02)
-            published = speaker.publisher.state().published
-            if published > at:
-                if time.monotonic() - moved_at >= STALL_SECONDS_MIN:
-                    found.append(time.monotonic() - moved_at)
-                at, moved_at = published, time.monotonic()
-        return found
-
-    async with running(speaker.publisher), running(hearer.listener):
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(talk(speaker))
-            tasks.create_task(harm())
-            stalled = tasks.create_task(stalls())
-        await hearer.caught_up(speaker, within_s=CATCH_UP_SECONDS_MAX)
-    heard, decided = await hearer.heard(), await speaker.decided()
-    found = stalled.result() or [0.0]
-    print(f"  {len(decided)} facts; nothing published for {max(found):.1f} s at the longest,", end=" ")
-    print(f"{statistics.median(found):.1f} s in the median of {len(found)}")
-    assert len(decided) >= FACTS_MIN
-    assert len(heard) == len({entry.id for entry in heard}) == len(decided)
-    records = await speaker.records()
-    assert len(records) == len({dict(record.headers)["ce_id"] for record in records}) == len(decided)
-    for subject in subjects:
-        assert told([e for e in heard if e.subject == subject]) == told([e for e in decided if e.subject == subject])
+            (epoch, led), began = cluster.controller(), time.monotonic()
+            print(f"  {Harm('kill controller', *await kill(led), time.monotonic() - began)}")
+            assert cluster.controller()[0] > epoch, "nobody was chosen anew"
+        await clients.wait_acks(ACKS_MIN)
+    seen = clients.seen_s
+    print(f"  {clients.acks} acks, {dict(clients.counts)}; told to one service and seen at another after", end=" ")
+    print(f"{max(seen):.1f} s at the longest, {statistics.median(seen):.1f} s in the median of {len(seen)}")
+    assert clients.faults == []
+    assert not clients.counts["not seen in time"]
+    await standing.expect_flawless(seed)

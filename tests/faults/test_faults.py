@@ -11,7 +11,7 @@ import statistics
 
 import pytest
 
-from tests.faults.kills import ENOUGH, KILLS, KILLS_MIN, LACKING, POSSIBLE, harm
+from tests.faults.kills import ENOUGH, KILLS, KILLS_MIN, LACKING, POSSIBLE, Site, harm
 from tests.faults.load import STALL_SECONDS_MIN, Clients, loaded
 from tests.faults.standing import Standing, new_seed
 
@@ -23,7 +23,7 @@ PER_SECOND_WHILE_REBUILT = 4.0
 ACKS_MIN = 1_000
 
 
-async def test_what_was_acknowledged_outlives_faults_of_every_kind(standing: Standing) -> None:
+async def test_what_was_acknowledged_outlives_faults_of_every_kind(standing: Standing, site: Site) -> None:
     """At random, under load."""
     seed = new_seed()
     print(f"\nseed {seed}")
@@ -32,7 +32,7 @@ async def test_what_was_acknowledged_outlives_faults_of_every_kind(standing: Sta
     assert not (LACKING and os.environ.get("CI") == "true"), f"in CI every kind is to be had: {LACKING}"
     await standing.run_on()
     async with standing.clients() as clients, loaded(clients, f"faults-{seed}"):
-        harms = await harm(standing.site, random.Random(seed), FAULTS)
+        harms = await harm(site, random.Random(seed), FAULTS)
         acks = clients.acks
     kills = sum(done.kind in KILLS for done in harms)
     _report(seed, clients, f"{len(harms)} faults, {kills} of them kills")
