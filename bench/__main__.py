@@ -1,4 +1,6 @@
-"""`make bench`: every comparison, as a table and as JSON. Exit 1 when a figure that was asked for is not reached."""
+"""`make bench`: every comparison, as a table and as JSON. Exit 1 unless every figure that was asked for was judged
+and is reached.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench import reporting
-from bench.comparing import ROUNDS, Comparison, Outcome, compare
+from bench.comparing import PAIRS_MIN, ROUNDS, Comparison, Outcome, compare
 from bench.measuring import FOREIGN_CORES_MAX, RETRIES_MAX, SYNC_MS_MAX, Ground, SideFailed
 from infra.local import Platform
 from infra.local.platform import Wishes
@@ -41,7 +43,9 @@ RESULTS = Path(__file__).parents[1] / "build" / "bench.json"
 
 def main(
     only: Annotated[list[str] | None, typer.Option(help="comparisons whose name contains this")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=50)] = ROUNDS,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=50, help=f"fewer than {PAIRS_MIN} show figures and judge nothing: exit 1")
+    ] = ROUNDS,
     retries: Annotated[int, typer.Option(min=0, max=10, help="for a sample that does not count")] = RETRIES_MAX,
     scale: Annotated[float, typer.Option(min=0.001, max=10, help="times the sizes and seconds")] = 1.0,
     out: Annotated[Path, typer.Option("--json", help="a file for all samples")] = RESULTS,

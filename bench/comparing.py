@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 import msgspec
 import psutil
@@ -13,7 +14,17 @@ from bench.measuring import RETRIES_MAX, Ground, Sample, SideFailed, Taken, take
 
 ROUNDS = 5
 PAIRS_MIN = 5
-"""So many rounds must count before anything is judged; as many as there were, where fewer were asked for."""
+"""So many rounds must count before anything is judged; fewer give figures only."""
+
+
+class Verdict(StrEnum):
+    """UNJUDGED: something was asked, and too few rounds count."""
+
+    REACHED = "reached"
+    MISSED = "missed"
+    UNJUDGED = "not judged"
+    ABSENT = "absent"
+    SHOWN = "shown"
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Limit:
 
     of: str
     at_most: float
-    asked = True
+    asked, at_least = True, None
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,6 @@ class Outcome:
     """Everything that was taken for one comparison, and in which round. `absent`: sides that could not run, and why."""
 
     comparison: Comparison
-    pairs_min: int = PAIRS_MIN
     taken: list[tuple[int, Taken]] = field(default_factory=list)
     rounds: list[dict[str, Taken]] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
@@ -97,22 +107,26 @@ class Outcome:
         ]
         return [ours / theirs for ours, theirs in pairs if ours is not None and theirs]
 
-    def reached(self, goal: Goal | Limit) -> bool | None:
-        """None where there is nothing to judge, or too little."""
-        if isinstance(goal, Limit):
-            figures = [_figure(sample, goal.of) for sample in self.samples(self.comparison.ours)]
-            found = [figure for figure in figures if figure is not None]
-            return statistics.median(found) <= goal.at_most if len(found) >= self.pairs_min else None
-        ratios = self.ratios(goal)
-        if len(ratios) < self.pairs_min or not goal.asked:
-            return None
-        median = statistics.median(ratios)
-        return median >= goal.at_least if goal.at_least is not None else median <= (goal.at_most or 0.0)
+    def judged_by(self, goal: Goal | Limit) -> list[float]:
+        """What counts for it, round by round: ratios, or our own figures for a limit."""
+        if isinstance(goal, Goal):
+            return self.ratios(goal)
+        figures = (_figure(sample, goal.of) for sample in self.samples(self.comparison.ours))
+        return [figure for figure in figures if figure is not None]
 
-    def unjudged(self, goal: Goal | Limit) -> bool:
-        """Whether something was asked of it, could have been measured here, and too little of it counts."""
-        absent = isinstance(goal, Goal) and goal.other in self.absent
-        return goal.asked and not absent and self.reached(goal) is None
+    def verdict(self, goal: Goal | Limit) -> Verdict:
+        if isinstance(goal, Goal) and goal.other in self.absent:
+            return Verdict.ABSENT
+        if not goal.asked:
+            return Verdict.SHOWN
+        found = self.judged_by(goal)
+        if len(found) < PAIRS_MIN:
+            return Verdict.UNJUDGED
+        median = statistics.median(found)
+        missed = (goal.at_least is not None and median < goal.at_least) or (
+            goal.at_most is not None and median > goal.at_most
+        )
+        return Verdict.MISSED if missed else Verdict.REACHED
 
 
 def compare(
@@ -124,7 +138,7 @@ def compare(
     retries: int = RETRIES_MAX,
 ) -> Iterator[Outcome]:
     """The outcome so far, after each sample. A peer that cannot run is absent; our own side failing raises."""
-    outcome, ground = Outcome(comparison, min(PAIRS_MIN, rounds)), comparison.on(ground)
+    outcome, ground = Outcome(comparison), comparison.on(ground)
     peers = {goal.other for goal in comparison.goals if goal.peer}
     for number in range(rounds):
         found: dict[str, Taken] = {}

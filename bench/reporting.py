@@ -9,27 +9,26 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparing import Goal, Limit, Outcome
+from bench.comparing import PAIRS_MIN, Goal, Limit, Outcome, Verdict
 from bench.measuring import Sample, Taken
 
 WIDTH = 150
 
 
 def report(outcomes: list[Outcome]) -> bool:
-    """Print everything; whether all that was asked for is reached, peers apart that are absent here."""
+    """Print everything; whether all that was asked for was judged and is reached, peers apart that are absent here."""
     console = Console(width=WIDTH)
     for outcome in outcomes:
         console.print(_sides(outcome))
     verdicts = Table(title="ours ÷ theirs, median of the ratios of each round", title_justify="left")
     for column in ("work", "beside", "of", "asked", "median", "each round", "reached"):
         verdicts.add_column(column, justify="right" if column in ("asked", "median") else "left")
-    failed = False
     for outcome in outcomes:
         for goal in outcome.comparison.asked:
-            failed = failed or outcome.reached(goal) is False or outcome.unjudged(goal)
             verdicts.add_row(*_verdict(outcome, goal))
     console.print(verdicts)
-    return not failed
+    fine = {Verdict.REACHED, Verdict.SHOWN, Verdict.ABSENT}
+    return all(outcome.verdict(goal) in fine for outcome in outcomes for goal in outcome.comparison.asked)
 
 
 def of_sample(taken: Taken) -> str:
@@ -49,7 +48,8 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             {
                 **msgspec.to_builtins(goal),
                 "ratios": outcome.ratios(goal) if isinstance(goal, Goal) else None,
-                "reached": outcome.reached(goal),
+                "counting": len(outcome.judged_by(goal)),
+                "verdict": outcome.verdict(goal),
             }
             for goal in goals
         ],
@@ -84,8 +84,13 @@ def _sides(outcome: Outcome) -> Table:
 
 
 def _verdict(outcome: Outcome, goal: Goal | Limit) -> tuple[str, ...]:
-    unjudged = "too few count" if outcome.unjudged(goal) else "–"
-    reached = {True: "yes", False: "NO", None: unjudged}[outcome.reached(goal)]
+    reached = {
+        Verdict.REACHED: "yes",
+        Verdict.MISSED: "NO",
+        Verdict.UNJUDGED: f"not judged: {len(outcome.judged_by(goal))} of {PAIRS_MIN} rounds count",
+        Verdict.ABSENT: "absent",
+        Verdict.SHOWN: "–",
+    }[outcome.verdict(goal)]
     if isinstance(goal, Limit):
         found = _median(outcome.samples(outcome.comparison.ours), goal.of)
         return outcome.comparison.name, "–", goal.of, f"≤ {goal.at_most:g}", found, "", reached

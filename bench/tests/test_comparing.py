@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench import comparing
-from bench.comparing import PAIRS_MIN, Comparison, Goal, Limit, Outcome, compare
+from bench.comparing import PAIRS_MIN, Comparison, Goal, Limit, Outcome, Verdict, compare
 from bench.measuring import Ground, Sample, SideFailed, Taken, latencies
-from bench.reporting import report
+from bench.reporting import as_json, report
 
 OURS = Comparison(
     "work",
@@ -28,7 +28,7 @@ def taken(side: str, rate: float, *, p99_ms: float = 1.0, counts: bool = True) -
 
 
 def outcome(*rounds: tuple[Taken, ...]) -> Outcome:
-    return Outcome(OURS, 1, rounds=[{each.side: each for each in found} for found in rounds])
+    return Outcome(OURS, rounds=[{each.side: each for each in found} for found in rounds])
 
 
 def test_a_goal_is_judged_by_the_median_of_the_ratios_of_the_same_round() -> None:
@@ -36,10 +36,13 @@ def test_a_goal_is_judged_by_the_median_of_the_ratios_of_the_same_round() -> Non
         (taken("ours", 30), taken("theirs", 10)),
         (taken("ours", 50), taken("theirs", 50)),
         (taken("ours", 25), taken("theirs", 10)),
+        (taken("ours", 10), taken("theirs", 20)),
+        (taken("ours", 20), taken("theirs", 10)),
     )
-    assert found.ratios(OURS.goals[0]) == [3.0, 1.0, 2.5]
-    assert found.reached(OURS.goals[0]) is True
-    assert outcome((taken("ours", 19), taken("theirs", 10))).reached(OURS.goals[0]) is False
+    assert found.ratios(OURS.goals[0]) == [3.0, 1.0, 2.5, 0.5, 2.0]
+    assert found.verdict(OURS.goals[0]) is Verdict.REACHED
+    slower = outcome(*[(taken("ours", 19), taken("theirs", 10))] * PAIRS_MIN)
+    assert slower.verdict(OURS.goals[0]) is Verdict.MISSED
 
 
 def test_a_sample_that_does_not_count_takes_its_round_out() -> None:
@@ -48,26 +51,24 @@ def test_a_sample_that_does_not_count_takes_its_round_out() -> None:
 
 
 def test_without_a_pair_nothing_is_judged() -> None:
-    found = outcome((taken("ours", 99),))
-    assert [found.reached(goal) for goal in OURS.goals] == [None, None]
-    assert found.reached(OURS.limits[0]) is True
+    found = outcome(*[(taken("ours", 99),)] * PAIRS_MIN)
+    assert [found.verdict(goal) for goal in OURS.goals] == [Verdict.UNJUDGED] * 2
+    assert found.verdict(OURS.limits[0]) is Verdict.REACHED
 
 
-def test_with_fewer_counting_rounds_than_asked_for_nothing_is_judged_and_that_is_no_success() -> None:
+def test_with_too_few_counting_rounds_nothing_is_judged_and_that_is_no_success() -> None:
     found = outcome(*[(taken("ours", 30), taken("theirs", 10))] * 4, (taken("ours", 30, counts=False),))
-    found.pairs_min = PAIRS_MIN
-    assert [found.reached(goal) for goal in OURS.asked] == [None] * 3
-    assert all(found.unjudged(goal) for goal in OURS.asked)
+    assert [found.verdict(goal) for goal in OURS.asked] == [Verdict.UNJUDGED] * 3
     assert not report([found])
     found.rounds.append({each.side: each for each in (taken("ours", 30), taken("theirs", 10))})
-    assert not any(found.unjudged(goal) for goal in OURS.asked)
+    assert [found.verdict(goal) for goal in OURS.asked] == [Verdict.REACHED] * 3
     assert report([found])
 
 
 def test_a_peer_that_cannot_run_here_is_no_failure() -> None:
-    found = outcome((taken("ours", 30),))
-    found.absent["theirs"] = "no npm"
-    assert not any(found.unjudged(goal) for goal in OURS.goals)
+    beside = replace(OURS, limits=())
+    found = Outcome(beside, rounds=[{"ours": taken("ours", 30)}], absent={"theirs": "no npm"})
+    assert [found.verdict(goal) for goal in beside.goals] == [Verdict.ABSENT] * 2
     assert report([found])
 
 
@@ -101,6 +102,22 @@ def test_the_sides_alternate_and_every_other_round_begins_with_the_other(monkeyp
     assert [number for number, _ in found.taken] == [1, 1, 2, 2, 3, 3]
 
 
+def test_a_run_of_fewer_rounds_shows_figures_and_says_that_nothing_is_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_a_machine(
+        monkeypatch, {"ours": (taken("ours", 30) for _ in count()), "theirs": (taken("theirs", 10) for _ in count())}
+    )
+    *_, found = compare(OURS, lambda side: "", GROUND, [], rounds=3)
+    assert not report([found])
+    said = capsys.readouterr().out
+    assert "3.00 3.00 3.00" in said
+    assert said.count("not judged: 3 of 5 rounds count") == len(OURS.asked)
+    assert "yes" not in said
+    told = as_json(found)["goals"]
+    assert [(goal["counting"], goal["verdict"]) for goal in told] == [(3, "not judged")] * len(OURS.asked)
+
+
 def test_what_was_not_quiet_is_taken_again_and_kept_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     noisy = iter([taken("ours", 1, counts=False), taken("ours", 20), *[taken("ours", 1, counts=False)] * 3])
     asked = of_a_machine(monkeypatch, {"ours": noisy, "theirs": (taken("theirs", 10) for _ in count())})
@@ -131,12 +148,15 @@ def test_a_peer_that_fails_is_absent_from_then_on_and_our_own_failure_is_one(mon
 
 
 def test_a_latency_is_reached_from_below() -> None:
-    assert outcome((taken("ours", 1, p99_ms=4.0), taken("theirs", 1))).reached(OURS.goals[1]) is True
-    assert outcome((taken("ours", 1, p99_ms=4.1), taken("theirs", 1))).reached(OURS.goals[1]) is False
+    at_it, beyond = (
+        outcome(*[(taken("ours", 1, p99_ms=p99_ms), taken("theirs", 1))] * PAIRS_MIN) for p99_ms in (4.0, 4.1)
+    )
+    assert at_it.verdict(OURS.goals[1]) is Verdict.REACHED
+    assert beyond.verdict(OURS.goals[1]) is Verdict.MISSED
 
 
 def test_a_limit_is_ours_alone() -> None:
-    assert outcome((taken("ours", 101),)).reached(OURS.limits[0]) is False
+    assert outcome(*[(taken("ours", 101),)] * PAIRS_MIN).verdict(OURS.limits[0]) is Verdict.MISSED
 
 
 def test_latencies_are_in_milliseconds() -> None:
