@@ -9,7 +9,9 @@ It never looks at the rate. A sample that does not count is kept, shown as such,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -27,6 +29,8 @@ PROBE_BYTES = 8_192
 RETRIES_MAX = 2
 QUIET_WITHIN_S = 10.0
 SIDE_SECONDS_MAX = 300.0
+END_WITHIN_S = 30.0
+SAID_CHARS_MAX = 1_500
 POLL_S = 0.005
 
 
@@ -122,17 +126,39 @@ def sync_ms(work: Path) -> float:
 
 
 def run(side: str, module: str, ground: Ground) -> Sample:
-    """The side in a process of its own. Raises SideFailed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.side", module, side],
-        input=msgspec.json.encode(ground, enc_hook=str),
-        capture_output=True,
-        timeout=SIDE_SECONDS_MAX,
-        check=False,
-    )
-    if done.returncode != 0 or not done.stdout.strip():
-        raise SideFailed(f"{side}: exit {done.returncode}\n{(done.stderr or done.stdout).decode()[-1_500:]}")
-    return msgspec.json.decode(done.stdout.strip().splitlines()[-1], type=Sample)
+    """The side in a process of its own, which leads a group. Raises SideFailed."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-m", "bench.side", module, side]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, process_group=0) as process:
+        try:
+            told, said = process.communicate(msgspec.json.encode(ground, enc_hook=str), SIDE_SECONDS_MAX)
+        except subprocess.TimeoutExpired as error:
+            raise SideFailed(f"{side}: {end(process)}\nno result within {SIDE_SECONDS_MAX:g} s") from error
+        finally:
+            if process.returncode is None:  # who interrupts the bench does not reach the side's group
+                end(process)
+    if process.returncode != 0 or not told.strip():
+        raise SideFailed(f"{side}: exit {process.returncode}\n{(said or told).decode()[-SAID_CHARS_MAX:]}")
+    return msgspec.json.decode(told.strip().splitlines()[-1], type=Sample)
+
+
+def end(process: subprocess.Popen[bytes]) -> str:
+    """End a side and what it started; what it said at last.
+
+    An interrupt first: a side ends what it has started in sessions of their own, given the time. Until it is waited for
+    its id stays its own, and so does its group's.
+    """
+    started = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    deadline = time.monotonic() + END_WITHIN_S
+    while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    os.killpg(process.pid, signal.SIGKILL)
+    for each in started:
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended with the side, as it should
+            each.kill()
+    told, said = process.communicate()
+    return (said or told).decode()[-SAID_CHARS_MAX:]
 
 
 async def until(condition: Callable[[], Awaitable[bool]], within_s: float, every_s: float = POLL_S) -> None:

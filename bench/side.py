@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Awaitable
 from typing import Any
@@ -15,6 +16,7 @@ from libs.service import collector
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a bench in the background hands on that it is ignored
     module, side = sys.argv[1:3]
     run = importlib.import_module(module).SIDES[side]
     ground = msgspec.json.decode(sys.stdin.buffer.read(), type=Ground, dec_hook=lambda kind, told: kind(told))
