@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 import psutil
 
-from bench.measuring import RETRIES_MAX, Ground, Sample, SideFailed, Taken, take
+from bench.measuring import RETRIES_MAX, Absent, Ground, Sample, SideFailed, Taken, take
 
 ROUNDS = 5
 PAIRS_MIN = 5
@@ -18,11 +18,12 @@ PAIRS_MIN = 5
 
 
 class Verdict(StrEnum):
-    """UNJUDGED: something was asked, and too few rounds count."""
+    """UNJUDGED: something was asked, and too few rounds count. FAILED: a side that it is about has."""
 
     REACHED = "reached"
     MISSED = "missed"
     UNJUDGED = "not judged"
+    FAILED = "failed"
     ABSENT = "absent"
     SHOWN = "shown"
 
@@ -31,7 +32,7 @@ class Verdict(StrEnum):
 class Goal:
     """Ours ÷ theirs, of the same round: at least, or at most, so much (neither: shown only).
 
-    `of`: rate, p50_ms, p99_ms or megabytes. `peer`: it may be absent on a machine without its runtime.
+    `of`: rate, p50_ms, p99_ms or megabytes. `peer`: it may be absent on a machine where it is not installed.
     """
 
     other: str
@@ -87,12 +88,21 @@ class Comparison:
 
 @dataclass
 class Outcome:
-    """Everything that was taken for one comparison, and in which round. `absent`: sides that could not run, and why."""
+    """Everything that was taken for one comparison, and in which round.
+
+    `absent`: peers that are not installed here, and what they lack. `failed`: sides that ended without a result, in
+    which round and why; what was taken before stays.
+    """
 
     comparison: Comparison
     taken: list[tuple[int, Taken]] = field(default_factory=list)
     rounds: list[dict[str, Taken]] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def without(self, side: str) -> bool:
+        """Whether it takes no further part."""
+        return side in self.absent or side in self.failed
 
     def samples(self, side: str) -> list[Sample]:
         """Those that count."""
@@ -115,7 +125,10 @@ class Outcome:
         return [figure for figure in figures if figure is not None]
 
     def verdict(self, goal: Goal | Limit) -> Verdict:
-        if isinstance(goal, Goal) and goal.other in self.absent:
+        other = goal.other if isinstance(goal, Goal) else self.comparison.ours
+        if {self.comparison.ours, other} & self.failed.keys():
+            return Verdict.FAILED
+        if other in self.absent:
             return Verdict.ABSENT
         if not goal.asked:
             return Verdict.SHOWN
@@ -137,26 +150,31 @@ def compare(
     rounds: int = ROUNDS,
     retries: int = RETRIES_MAX,
 ) -> Iterator[Outcome]:
-    """The outcome so far, after each sample. A peer that cannot run is absent; our own side failing raises."""
+    """The outcome so far, after each run of a side. One that is absent or fails takes no further part; without our own
+    there is nothing to compare.
+    """
     outcome, ground = Outcome(comparison), comparison.on(ground)
     peers = {goal.other for goal in comparison.goals if goal.peer}
     for number in range(rounds):
         found: dict[str, Taken] = {}
         outcome.rounds.append(found)
-        sides = [side for side in comparison.sides if side not in outcome.absent]
+        sides = [side for side in comparison.sides if not outcome.without(side)]
         for side in sides if number % 2 == 0 else sides[::-1]:
             for _ in range(1 + retries):
                 try:
                     found[side] = take(side, module_of(side), ground, own)
                 except SideFailed as error:
-                    if side not in peers:
-                        raise
-                    outcome.absent[side] = str(error)
-                    break
-                outcome.taken.append((number + 1, found[side]))
+                    if isinstance(error, Absent) and side in peers:
+                        outcome.absent[side] = str(error)
+                    else:
+                        outcome.failed[side] = f"round {number + 1}: {error}"
+                else:
+                    outcome.taken.append((number + 1, found[side]))
                 yield outcome
-                if found[side].counts:
+                if outcome.without(side) or found[side].counts:
                     break
+            if comparison.ours in outcome.failed:
+                return
     yield outcome
 
 

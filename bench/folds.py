@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from bench.comparing import Comparison, Goal
 from bench.events import SERVICE, TASKS, Make, TaskFact, appends, empty_database, facts, new_database
+from bench.installed import need_package
 from bench.measuring import Ground, Sample
 from libs.events.entries import new_id
 from libs.events.folding import Held, Key, apply, lines_by_fact, touches
@@ -130,6 +131,7 @@ async def _parts(journal: Journal, whole_s: float) -> dict[str, float]:
 
 async def faststream(ground: Ground) -> Sample:
     """A batch subscriber that upserts the latest row of each key, one transaction a batch."""
+    need_package("faststream")
     from faststream.kafka import KafkaBroker
     from faststream.kafka.annotations import KafkaMessage
 

@@ -30,6 +30,8 @@ RETRIES_MAX = 2
 QUIET_WITHIN_S = 10.0
 SIDE_SECONDS_MAX = 300.0
 END_WITHIN_S = 30.0
+ABSENT_EXIT = os.EX_UNAVAILABLE
+UNMADE = "not prepared: "
 SAID_CHARS_MAX = 1_500
 POLL_S = 0.005
 
@@ -38,10 +40,14 @@ class SideFailed(Exception):
     """A side ended without a result; the end of what it said."""
 
 
+class Absent(SideFailed):
+    """What a peer needs is not installed on this machine. Its process exits with ABSENT_EXIT and says what."""
+
+
 class Ground(msgspec.Struct, frozen=True):
     """Where a side works. `size`, `clients`, `seconds`: how much; each comparison says which of them it reads.
 
-    `made`: what the comparison's preparation left behind, by name.
+    `made`: what the comparison's preparation left behind, by name; after UNMADE, why it could not.
     """
 
     kafka: str
@@ -54,6 +60,12 @@ class Ground(msgspec.Struct, frozen=True):
     size: int = 0
     facts: int = 1
     made: dict[str, str] = {}
+
+    def stock(self, name: str) -> str:
+        """What was made by that name. Raises SideFailed where that could not be."""
+        if self.made[name].startswith(UNMADE):
+            raise SideFailed(self.made[name])
+        return self.made[name]
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -137,6 +149,8 @@ def run(side: str, module: str, ground: Ground) -> Sample:
         finally:
             if process.returncode is None:  # who interrupts the bench does not reach the side's group
                 end(process)
+    if process.returncode == ABSENT_EXIT:
+        raise Absent(said.decode().strip())
     if process.returncode != 0 or not told.strip():
         raise SideFailed(f"{side}: exit {process.returncode}\n{(said or told).decode()[-SAID_CHARS_MAX:]}")
     return msgspec.json.decode(told.strip().splitlines()[-1], type=Sample)

@@ -1,4 +1,4 @@
-"""Peers: event stores that others keep, each used as its documentation does. Absent where its runtime is.
+"""Peers: event stores that others keep, each used as its documentation does. Absent where it is not installed.
 
 `eventsourcing` (Python), message-db (its own SQL) and Emmett (Node) come from bench/requirements.lock and
 bench/node/package-lock.json.
@@ -22,17 +22,20 @@ import asyncpg
 
 from bench.appends import by_clients
 from bench.events import CONTRACT, POOL, STREAMS_OF_A_CLIENT, TaskFact, empty_database, facts, metadata
-from bench.measuring import Ground, Sample, latencies
+from bench.installed import need_package, need_program, node_package
+from bench.measuring import SAID_CHARS_MAX, Ground, Sample, SideFailed, latencies
 from libs.events.contract import Language
 
 SAVED_AT_ONCE = 100
 PAGE = 5_000
+MESSAGE_DB = "@eventide/message-db"
 MESSAGE_DB_PATH = {"search_path": "message_store,public"}
 WRITE = "select write_message($1::varchar, $2::varchar, $3::varchar, $4::jsonb, $5::jsonb, $6::bigint)"
 
 
 def eventsourcing(ground: Ground) -> Sample:
     """An aggregate per stream, saved with its new events; a thread a client."""
+    need_package("eventsourcing")
     address = asyncio.run(empty_database(ground, "es"))
     application, Task = _application(address, ground.clients)
     pool, meta = facts(), [m.decode() for m in metadata()]
@@ -68,7 +71,8 @@ def eventsourcing(ground: Ground) -> Sample:
 
 def fill_eventsourcing(ground: Ground) -> Sample:
     """`size` events into the database of that name."""
-    application, Task = _application(ground.made["eventsourcing"], 1)
+    need_package("eventsourcing")
+    application, Task = _application(ground.stock("eventsourcing"), 1)
     pool, meta = facts(), [m.decode() for m in metadata()]
     began = time.perf_counter()
     for first in range(0, ground.size, SAVED_AT_ONCE):
@@ -81,7 +85,8 @@ def fill_eventsourcing(ground: Ground) -> Sample:
 
 def read_eventsourcing(ground: Ground) -> Sample:
     """The application's notifications, mapped to its events."""
-    application, _ = _application(ground.made["eventsourcing"], 1)
+    need_package("eventsourcing")
+    application, _ = _application(ground.stock("eventsourcing"), 1)
     began, position, count = time.perf_counter(), 0, 0
     while page := application.recorder.select_notifications(position, PAGE, inclusive_of_start=False):
         for notification in page:
@@ -93,7 +98,7 @@ def read_eventsourcing(ground: Ground) -> Sample:
 async def fill_message_db(ground: Ground) -> Sample:
     """`size` events into the database of that name."""
     pool, meta = facts(), [m.decode() for m in metadata()]
-    line = await asyncpg.connect(ground.made["message-db"], server_settings=MESSAGE_DB_PATH)
+    line = await asyncpg.connect(ground.stock("message-db"), server_settings=MESSAGE_DB_PATH)
     write = await line.prepare(WRITE)
     began = time.perf_counter()
     for first in range(0, ground.size, SAVED_AT_ONCE):
@@ -110,7 +115,8 @@ async def fill_message_db(ground: Ground) -> Sample:
 
 async def read_message_db(ground: Ground) -> Sample:
     """A category, page after page, decoded to the same facts as ours."""
-    line = await asyncpg.connect(ground.made["message-db"], server_settings=MESSAGE_DB_PATH)
+    node_package(ground, MESSAGE_DB)
+    line = await asyncpg.connect(ground.stock("message-db"), server_settings=MESSAGE_DB_PATH)
     read = await line.prepare(f"select * from get_category_messages('task', $1::bigint, {PAGE}::bigint)")
     language = Language((CONTRACT,))
     began, position, count = time.perf_counter(), 1, 0
@@ -139,6 +145,8 @@ async def message_db(ground: Ground) -> Sample:
 
 def emmett(ground: Ground) -> Sample:
     """Emmett's event store for PostgreSQL."""
+    need_program("node")
+    node_package(ground, "@event-driven-io/emmett-postgresql")
     address = asyncio.run(empty_database(ground, "emmett"))
     events = [
         {"type": type(fact).__name__, "data": json.loads(CONTRACT.encode(fact)[2]), "metadata": json.loads(meta)}
@@ -161,11 +169,13 @@ def emmett(ground: Ground) -> Sample:
 
 
 async def message_db_database(ground: Ground) -> str:
-    """The address of a fresh database in which message-db's own script was run."""
+    """The address of a fresh database in which message-db's own script was run. Raises SideFailed."""
+    package = node_package(ground, MESSAGE_DB)
+    need_program("bash")
     address = await empty_database(ground, "mdb")
     scripts = ground.work / "message-db"
     if not scripts.exists():
-        shutil.copytree(ground.node / "node_modules" / "@eventide" / "message-db" / "database", scripts)
+        shutil.copytree(package / "database", scripts)
         # All it takes from there is gen_random_uuid, which is PostgreSQL's own since 13; the wheel has no pgcrypto.
         (scripts / "extensions" / "pgcrypto.sql").write_text("")
     parts = urlsplit(address)
@@ -187,7 +197,7 @@ async def message_db_database(ground: Ground) -> str:
     )
     said, _ = await done.communicate()
     if done.returncode != 0:
-        raise RuntimeError(said.decode()[-1_000:])
+        raise SideFailed(said.decode()[-SAID_CHARS_MAX:])
     return address
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from bench.comparing import Comparison, Goal
 from bench.events import SERVICE, appends, empty_database, facts, new_database
-from bench.measuring import Ground, Sample, SideFailed, run
+from bench.measuring import UNMADE, Ground, Sample, SideFailed, run
 from bench.peers import message_db_database
 from infra.local.databases import Database
 from libs.events.ahead import Ahead
@@ -43,8 +43,8 @@ async def prepare(ground: Ground) -> dict[str, str]:
             made[peer] = await (message_db_database(ground) if peer == "message-db" else empty_database(ground, "es"))
             told = msgspec.structs.replace(ground, made=made)
             await asyncio.to_thread(run, f"{peer}, filled", "bench.peers", told)
-        except (SideFailed, OSError, RuntimeError) as error:
-            made[peer] = f"absent: {error}"
+        except (SideFailed, OSError) as error:  # the side that reads it says so
+            made[peer] = f"{UNMADE}{error}"
     return made
 
 

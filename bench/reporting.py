@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench.comparing import PAIRS_MIN, Goal, Limit, Outcome, Verdict
 from bench.measuring import Sample, Taken
@@ -16,7 +17,9 @@ WIDTH = 150
 
 
 def report(outcomes: list[Outcome]) -> bool:
-    """Print everything; whether all that was asked for was judged and is reached, peers apart that are absent here."""
+    """Print everything; whether no side failed and all that was asked for was judged and is reached, but for peers that
+    are absent here.
+    """
     console = Console(width=WIDTH)
     for outcome in outcomes:
         console.print(_sides(outcome))
@@ -44,6 +47,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "name": outcome.comparison.name,
         "unit": outcome.comparison.unit,
         "absent": outcome.absent,
+        "failed": outcome.failed,
         "goals": [
             {
                 **msgspec.to_builtins(goal),
@@ -65,7 +69,7 @@ def _sides(outcome: Outcome) -> Table:
     notes: list[str] = []
     for side in outcome.comparison.sides:
         if side in outcome.absent:
-            table.add_row(side, f"absent: {outcome.absent[side].splitlines()[-1][:60]}")
+            table.add_row(side, "absent")
             continue
         samples, all_ = outcome.samples(side), [taken for _, taken in outcome.taken if taken.side == side]
         rates = [sample.rate for sample in samples]
@@ -79,7 +83,10 @@ def _sides(outcome: Outcome) -> Table:
         if more := [sample.more for sample in samples if sample.more]:
             parts = (f"{name} {statistics.median(found[name] for found in more):,.1f}" for name in more[0])
             notes.append(f"{side}: {', '.join(parts)}")
-    table.caption = "\n".join(notes)
+    notes += (f"{side} is absent: {lacks}" for side, lacks in outcome.absent.items())
+    for side, why in outcome.failed.items():
+        notes.append(f"{side} failed in {why.partition(':')[0]}: {why.splitlines()[-1]}")
+    table.caption = Text("\n".join(notes))  # what a side said is no markup
     return table
 
 
@@ -88,6 +95,7 @@ def _verdict(outcome: Outcome, goal: Goal | Limit) -> tuple[str, ...]:
         Verdict.REACHED: "yes",
         Verdict.MISSED: "NO",
         Verdict.UNJUDGED: f"not judged: {len(outcome.judged_by(goal))} of {PAIRS_MIN} rounds count",
+        Verdict.FAILED: "failed",
         Verdict.ABSENT: "absent",
         Verdict.SHOWN: "–",
     }[outcome.verdict(goal)]

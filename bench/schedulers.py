@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 
 from bench.events import empty_database
+from bench.installed import need_package
 from bench.measuring import Ground, Sample
 
 DUE = 20_000
@@ -45,6 +46,7 @@ async def fill_pgqueuer(ground: Ground) -> Sample:
 
 async def pgqueuer(ground: Ground) -> Sample:
     """Jobs that are due, claimed in batches by one worker that does nothing."""
+    need_package("pgqueuer")
     from pgqueuer import AsyncpgDriver, PgQueuer
 
     connection, queries = await _pgqueuer(ground)
@@ -67,6 +69,7 @@ async def pgqueuer(ground: Ground) -> Sample:
 
 async def procrastinate(ground: Ground) -> Sample:
     """Jobs that are due, run by one worker, BATCH at a time."""
+    need_package("procrastinate")
     import procrastinate as peer
 
     address = await empty_database(ground, "procrastinate")
@@ -112,6 +115,7 @@ def fire_by_apscheduler() -> None:
 
 def apscheduler(ground: Ground) -> Sample:
     """Jobs that are due, run by its thread pool."""
+    need_package("apscheduler")
     from apscheduler.executors.pool import ThreadPoolExecutor
     from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
     from apscheduler.schedulers.background import BackgroundScheduler
@@ -139,9 +143,10 @@ def apscheduler(ground: Ground) -> Sample:
 
 
 async def _pgqueuer(ground: Ground) -> tuple[asyncpg.Connection[asyncpg.Record], Any]:
+    need_package("pgqueuer")
     from pgqueuer import AsyncpgDriver, Queries
 
-    connection = await asyncpg.connect(ground.made["pgqueuer"])
+    connection = await asyncpg.connect(ground.stock("pgqueuer"))
     return connection, Queries(AsyncpgDriver(connection))
 
 

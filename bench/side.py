@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from bench.measuring import Ground, Sample
+from bench.measuring import ABSENT_EXIT, Absent, Ground, Sample
 from libs.service import collector
 
 
@@ -21,8 +21,12 @@ def main() -> None:
     run = importlib.import_module(module).SIDES[side]
     ground = msgspec.json.decode(sys.stdin.buffer.read(), type=Ground, dec_hook=lambda kind, told: kind(told))
     collector.calm()  # as every service does; for all sides alike
-    done = run(ground)
-    sample: Sample = uvloop.run(_awaited(done)) if isinstance(done, Awaitable) else done
+    try:
+        done = run(ground)
+        sample: Sample = uvloop.run(_awaited(done)) if isinstance(done, Awaitable) else done
+    except Absent as error:
+        print(error, file=sys.stderr)
+        sys.exit(ABSENT_EXIT)
     sys.stdout.buffer.write(msgspec.json.encode(sample) + b"\n")
 
 

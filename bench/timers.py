@@ -25,7 +25,7 @@ from bench.events import (
     facts,
     new_database,
 )
-from bench.measuring import Ground, Sample, SideFailed, latencies, run, until
+from bench.measuring import UNMADE, Ground, Sample, SideFailed, latencies, run, until
 from bench.schedulers import DUE
 from bench.schedulers import SIDES as PEERS
 from infra.local.databases import Database
@@ -110,8 +110,8 @@ async def prepare(ground: Ground) -> dict[str, str]:
     try:
         told = msgspec.structs.replace(ground, made=made)
         await asyncio.to_thread(run, "pgqueuer, filled", "bench.schedulers", told)
-    except SideFailed as error:
-        made["pgqueuer"] = f"absent: {error}"
+    except SideFailed as error:  # the side that claims them says so
+        made["pgqueuer"] = f"{UNMADE}{error}"
     return made
 
 

@@ -49,7 +49,7 @@ COMPARISONS = (
         "publisher, journal to Kafka",
         "records/s",
         "ours, published",
-        (Goal("aiokafka, batches", at_least=0.6), Goal("ProducerPerformance", peer=True)),
+        (Goal("aiokafka, batches", at_least=0.6), Goal("ProducerPerformance")),
         size=SIZE,
     ),
     Comparison(

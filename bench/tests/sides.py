@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+from bench.installed import need_package
 from bench.measuring import Ground, Sample
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -19,6 +20,15 @@ def broken(ground: Ground) -> Sample:
     raise ImportError("cannot import name 'Peer' from 'peer'")
 
 
+def absent(ground: Ground) -> Sample:
+    need_package("a_peer_that_nobody_has")
+    raise AssertionError
+
+
+def unmade(ground: Ground) -> Sample:
+    return Sample(len(ground.stock("database")), 1.0)
+
+
 def stuck(ground: Ground) -> Sample:
     """With a process of its own and one in another session; says on standard output who they are."""
     with subprocess.Popen(SLEEP) as beside, subprocess.Popen(SLEEP, start_new_session=True) as apart:
@@ -27,4 +37,4 @@ def stuck(ground: Ground) -> Sample:
     raise AssertionError
 
 
-SIDES = {"well": well, "broken": broken, "stuck": stuck}
+SIDES = {"well": well, "broken": broken, "absent": absent, "unmade": unmade, "stuck": stuck}

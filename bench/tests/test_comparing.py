@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 
 from bench import comparing
 from bench.comparing import PAIRS_MIN, Comparison, Goal, Limit, Outcome, Verdict, compare
-from bench.measuring import Ground, Sample, SideFailed, Taken, latencies
+from bench.measuring import Absent, Ground, Sample, SideFailed, Taken, latencies
 from bench.reporting import as_json, report
 
 OURS = Comparison(
@@ -127,24 +127,60 @@ def test_what_was_not_quiet_is_taken_again_and_kept_as_such(monkeypatch: pytest.
     assert len(found.taken) == 7
 
 
-def test_a_peer_that_fails_is_absent_from_then_on_and_our_own_failure_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    beside = replace(OURS, goals=(Goal("theirs", at_least=2.0, peer=True),), limits=())
+def stopping(monkeypatch: pytest.MonkeyPatch, side: str, error: SideFailed, *, after: int) -> Outcome:
+    """Six rounds of a machine on which a side runs so many times before it ends with this error."""
+    runs = count()
 
-    def broken(of: str) -> Callable[..., Taken]:
-        def take(side: str, module: str, ground: Ground, own: object) -> Taken:
-            if side == of:
-                raise SideFailed("no runtime")
-            return taken(side, 1)
+    def take(which: str, module: str, ground: Ground, own: object) -> Taken:
+        if which == side and next(runs) >= after:
+            raise error
+        return taken(which, 10)
 
-        return take
+    monkeypatch.setattr(comparing, "take", take)
+    *_, found = compare(BESIDE, lambda side: "", GROUND, [], rounds=6)
+    return found
 
-    monkeypatch.setattr(comparing, "take", broken("theirs"))
-    *_, found = compare(beside, lambda side: "", GROUND, [], rounds=2)
-    assert found.absent == {"theirs": "no runtime"}
-    assert len(found.samples("ours")) == 2
-    monkeypatch.setattr(comparing, "take", broken("ours"))
-    with pytest.raises(SideFailed):
-        list(compare(beside, lambda side: "", GROUND, [], rounds=1))
+
+BESIDE = replace(OURS, goals=(Goal("theirs", at_least=0.5, peer=True), Goal("others", at_least=0.5)), limits=())
+
+
+def test_a_peer_that_is_not_installed_is_absent_and_that_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = stopping(monkeypatch, "theirs", Absent("no package theirs"), after=0)
+    assert (found.absent, found.failed) == ({"theirs": "no package theirs"}, {})
+    assert [found.verdict(goal) for goal in BESIDE.goals] == [Verdict.ABSENT, Verdict.REACHED]
+    assert report([found])
+
+
+def test_whatever_else_stops_a_peer_is_a_failure_with_its_reason_and_what_was_taken_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = stopping(monkeypatch, "theirs", SideFailed("theirs: exit 1\nTraceback\nOSError: [/dev] full"), after=5)
+    assert (found.absent, [*found.failed]) == ({}, ["theirs"])
+    assert [found.verdict(goal) for goal in BESIDE.goals] == [Verdict.FAILED, Verdict.REACHED]
+    assert not report([found])
+    said = capsys.readouterr().out
+    assert "theirs failed in round 6: OSError: [/dev] full" in said
+    assert "5 of 5" in said
+    told = as_json(found)
+    assert told["failed"] == {"theirs": "round 6: theirs: exit 1\nTraceback\nOSError: [/dev] full"}
+    assert [goal["verdict"] for goal in told["goals"]] == ["failed", "reached"]
+    assert len([sample for sample in told["samples"] if sample["side"] == "theirs"]) == 5
+
+
+def test_a_side_that_failed_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = stopping(monkeypatch, "theirs", SideFailed("no result within 300 s"), after=1)
+    assert [len(found.samples(side)) for side in BESIDE.sides] == [6, 1, 6]
+
+
+@pytest.mark.parametrize("error", [SideFailed("exit 1"), Absent("no package ours")])
+def test_our_own_failure_ends_the_comparison_and_keeps_what_was_taken(
+    error: SideFailed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = stopping(monkeypatch, "ours", error, after=2)
+    assert [*found.failed] == ["ours"]
+    assert [len(found.samples(side)) for side in BESIDE.sides] == [2, 2, 2]
+    assert [found.verdict(goal) for goal in BESIDE.goals] == [Verdict.FAILED] * 2
+    assert not report([found])
 
 
 def test_a_latency_is_reached_from_below() -> None:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from bench import measuring
-from bench.measuring import Ground, SideFailed, end, run
+from bench.installed import need_program, node_package
+from bench.measuring import UNMADE, Absent, Ground, SideFailed, end, run
 
 SIDES = "bench.tests.sides"
 GROUND = Ground("", "", Path(), Path(), Path())
@@ -28,6 +29,31 @@ def test_a_side_that_raises_has_failed_and_its_last_line_says_why() -> None:
     with pytest.raises(SideFailed) as failed:
         run("broken", SIDES, GROUND)
     assert str(failed.value).splitlines()[-1] == "ImportError: cannot import name 'Peer' from 'peer'"
+
+
+def test_a_peer_is_absent_where_its_package_is_not_installed_and_only_there() -> None:
+    with pytest.raises(Absent, match=r"^no package a_peer_that_nobody_has: make bench installs it$"):
+        run("absent", SIDES, GROUND)
+    with pytest.raises(SideFailed) as broken:
+        run("broken", SIDES, GROUND)
+    assert not isinstance(broken.value, Absent)
+
+
+def test_a_package_of_node_and_a_program_are_looked_for(tmp_path: Path) -> None:
+    ground = msgspec.structs.replace(GROUND, node=tmp_path)
+    with pytest.raises(Absent, match="no package @its/peer for Node"):
+        node_package(ground, "@its/peer")
+    (tmp_path / "node_modules/@its/peer").mkdir(parents=True)
+    assert node_package(ground, "@its/peer").is_dir()
+    with pytest.raises(Absent, match="no program that-nobody-has"):
+        need_program("that-nobody-has")
+
+
+def test_a_side_whose_stock_could_not_be_made_has_failed_for_that_reason() -> None:
+    with pytest.raises(SideFailed) as failed:
+        run("unmade", SIDES, msgspec.structs.replace(GROUND, made={"database": f"{UNMADE}exit 1\nno space left"}))
+    assert not isinstance(failed.value, Absent)
+    assert str(failed.value).splitlines()[-1] == "no space left"
 
 
 def test_a_side_that_takes_too_long_has_failed_and_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
