@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -89,18 +90,22 @@ def _side(query: Query, column: str, *, in_the_past: bool) -> Callable[[Ground],
     async def side(ground: Ground) -> Sample:
         async with _open(ground.made) as (journal, projector, reader):
             values = await _values(ground, projector, column)
-            middle = (await journal.position()) // 2
-            (entry,) = await journal.read(middle - 1, 1)
-            at = Moment(entry.noted_at, middle, final=True) if in_the_past else None
-            chance, took = random.Random(7), []
-            began = time.perf_counter()
-            for _ in range(QUERIES):
-                value, start = chance.choice(values), time.perf_counter()
-                await query(reader, value, at)
-                took.append(time.perf_counter() - start)
-            return Sample(QUERIES, time.perf_counter() - began, *latencies(took))
+            await projector.step()  # as in a service, whose projector knows how far it has come
+            (entry,) = await journal.read((await journal.position()) // 2 - 1, 1)
+            return await asked(query, reader, values, entry.noted_at if in_the_past else None)
 
     return side
+
+
+async def asked(query: Query, reader: Reader, values: Sequence[Any], as_of: datetime | None) -> Sample:
+    """As services are asked: where an instant lies in the journal is found anew for each question."""
+    chance, took = random.Random(7), []
+    began = time.perf_counter()
+    for _ in range(QUERIES):
+        value, start = chance.choice(values), time.perf_counter()
+        await query(reader, value, await reader.moment(as_of) if as_of else None)
+        took.append(time.perf_counter() - start)
+    return Sample(QUERIES, time.perf_counter() - began, *latencies(took))
 
 
 async def _values(ground: Ground, projector: Projector, column: str) -> Sequence[Any]:
