@@ -116,16 +116,14 @@ class Reader:
             places = ", ".join(f"${i}::{table.sql_type(name)}" for i, (name, _) in numbered)
             where.append(f"({_listed(ordered)}) {'<' if descending else '>'} ({places})")
             arguments += marks
-        source = f"{table.name} t"
+        direction = " desc" if descending else ""
+        first = f"order by {', '.join(f'{name}{direction}' for name in _listed(ordered).split(', '))} limit {limit + 1}"
+        source, asked = f"{table.name} t", " and ".join(where)
         if at is not None:
             arguments.append(at.position)
-            whole_key = filters.keys() >= set(view.key)
-            source = table.as_of(f"${len(arguments)}", " and ".join(where), most=1 if whole_key else None)
-        direction = " desc" if descending else ""
-        sql = (
-            f"select {table.select} from {source} where {' and '.join(where)} "
-            f"order by {', '.join(f'{name}{direction}' for name in _listed(ordered).split(', '))} limit {limit + 1}"
-        )
+            most = 1 if filters.keys() >= set(view.key) else None
+            source = table.as_of(f"${len(arguments)}", asked, most=most, first=first)
+        sql = f"select {table.select} from {source} where {asked} {first}"
         if at is None:  # a moment has been waited for
             await self._projector.filled(view, FILLED_WITHIN_S)
         async with self._tenant(tenant) as connection:

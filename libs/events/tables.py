@@ -151,11 +151,12 @@ class Table(Generic[R]):
                 records=rows,
             )
 
-    def as_of(self, position: str, where: str, *, most: int | None = None) -> str:
+    def as_of(self, position: str, where: str, *, most: int | None = None, first: str = "") -> str:
         """A FROM item `t`: the rows of this condition on `t`, as they stood at the position in this parameter.
 
         `most`: so many rows are enough; 1 says that the condition names a whole key. Of the long past of a row that
-        changes often, only what lies near the position is read then.
+        changes often, only what lies near the position is read then. `first`: by which ORDER BY … LIMIT rows are asked
+        for; of those that still stand no more are read.
         """
         began = f"{where} and t.since_position <= {position}"
         held = f"t.until_position > {position}"
@@ -165,7 +166,7 @@ class Table(Generic[R]):
             past = f"select {self.select} from ({newest}) t where {held}"
         elif most is not None:
             past = f"{past} order by t.until_position limit {most}"
-        return f"(select {self.select} from {self.name} t where {began} union all ({past})) t"
+        return f"((select {self.select} from {self.name} t where {began} {first}) union all ({past})) t"
 
     def sql_type(self, name: str) -> str:
         return "text" if name == "tenant" else self._column(name).sql
