@@ -139,6 +139,19 @@ async def test_who_is_far_behind_takes_many_entries_at_once_and_of_each_subject_
         assert noting.reacted[-1].subject == long, "others went on beside it"
 
 
+async def test_no_subject_goes_on_while_older_entries_of_others_wait(database: Database) -> None:
+    noting = Noting()
+    async with errands(database, noting.service) as service:
+        await service.reactor.register()
+        several = [new_id() for _ in range(SUBJECTS_AT_ONCE_MAX + 8)]
+        for errand in (*several, *several):
+            await passed_on(service, errand, 1)
+        while await service.projector.step():
+            pass
+        await service.reactor.step()
+        assert {entry.subject for entry in noting.reacted[: len(several)]} == set(several)
+
+
 async def test_an_outage_within_a_batch_costs_what_came_after_the_last_checkpoint_and_no_more(
     database: Database,
 ) -> None:
